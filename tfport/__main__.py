@@ -1,0 +1,5 @@
+"""``python -m tfport``."""
+
+from tfport.cli import main
+
+main()

@@ -1,0 +1,199 @@
+"""From a rule and the shape of an input to a torch module with Keras' initial weights."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import nn
+
+from tfport.compat.keras import initializers
+from tfport.compat.keras.symbol import Symbol, replaced
+from tfport.layers.layouts import alike, map_axes, reordered, to_first, to_last
+
+Shapes = list[tuple[int | None, ...]]
+
+DEFAULT_INITIALIZERS = {"gamma": "ones", "scale": "ones", "moving_variance": "ones", "variance": "ones"}
+INITIALIZER_ARGUMENTS = {"depthwise_kernel": "depthwise", "pointwise_kernel": "pointwise"}
+
+
+def split(rule: Any, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """The constructor's arguments by name: those of the rule, and those that every layer has."""
+    name = rule.primary.rsplit(".", 1)[1]
+    names = list(signature.parameters)
+    if len(args) > len(names):
+        raise TypeError(f"{name} takes {len(names)} positional arguments, {len(args)} were given")
+    given = dict(zip(names, args))
+    for key, value in kwargs.items():
+        key = rule.renamed.get(key, key)
+        if key in given:
+            raise TypeError(f"{name} got {key} twice")
+        given[key] = value
+    own = {key: value for key, value in given.items() if key in signature.parameters}
+    base = {key: value for key, value in given.items() if key not in signature.parameters}
+    if "activity_regularizer" in own:
+        base["activity_regularizer"] = own["activity_regularizer"]
+    missing = [n for n, p in signature.parameters.items() if p.default is inspect.Parameter.empty and n not in own]
+    if missing:
+        raise TypeError(f"{name} needs {', '.join(missing)}")
+    return own, base
+
+
+def wish(layer: Any, shapes: Shapes, here: str = "last") -> str:
+    """The layout that the layer wants of inputs that are in layout ``here``: "first" or "last"."""
+    rank = max(map(len, shapes))
+    if rank < 3 or layer.rule.layout == "last":
+        return "last"
+    if layer.rule.layout == "first":
+        axis = layer.arguments.get("axis", -1)
+        if isinstance(axis, int) and axis % rank != rank - 1:
+            raise NotImplementedError(f"{layer.class_name}(axis={axis}) of an input of rank {rank}: only the channels "
+                                      "are ported; put a Permute before and after it")  # fmt: skip
+        return "first"
+    if layer.rule.layout in ("flatten", "reshape"):
+        return here if all(alike(s) for s in shapes) else "last"
+    if layer.stateful and not (here == "first" and rank > 3):
+        return "last"
+    return here if len({len(s) for s in shapes}) == 1 else "last"
+
+
+def make(layer: Any, shapes: Shapes, layout: str) -> nn.Module:
+    """Call the layer's rule for inputs in this layout and give the parameters Keras' initial values."""
+    shape = max(shapes, key=len)
+    rank = len(shape)
+    arguments = dict(layer.arguments)
+    if "axis" in arguments:
+        arguments["axis"] = map_axes(layout, arguments["axis"], rank)
+    if layout == "first" and arguments.get("shared_axes"):
+        arguments["shared_axes"] = map_axes(layout, arguments["shared_axes"], rank)
+    function = layer.rule.function
+    facts = {"channels": shape[-1], "size": reordered(shape, layout)[1:], "dim": 1 if layout == "first" else -1, "rank": rank}
+    parameters = inspect.signature(function).parameters
+    if "channels" in parameters and facts["channels"] is None and layer.stateful:
+        raise ValueError(f"layer {layer.name}: the number of channels of its input {shape} must be known")
+    arguments.update({n: facts[n] for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY})
+    module: nn.Module = function(**arguments)
+    initialise(layer, module, shape)
+    if not layer.trainable:
+        freeze(module, True)
+    return module
+
+
+def sizes_for(pattern: str, shape: Sequence[int | None]) -> dict[str, int]:
+    """The sizes that einops needs for a composite such as ``(c m)``: the channels."""
+    return {"c": int(shape[-1])} if "(c m)" in pattern and shape[-1] is not None else {}  # type: ignore[arg-type]
+
+
+def weights_of(layer: Any, module: nn.Module) -> dict[str, tuple[str, str]]:
+    """Keras variable -> (torch parameter, pattern) for the parameters that this module has."""
+    found = {}
+    for variable, (path, pattern) in layer.rule.weights.items():
+        *parents, last = path.split(".")
+        owner = module.get_submodule(".".join(parents))
+        if getattr(owner, last, None) is not None:
+            found[variable] = (path, pattern)
+    return found
+
+
+@torch.no_grad()
+def initialise(layer: Any, module: nn.Module, shape: Sequence[int | None]) -> None:
+    """Keras' initialisers on the module's parameters; fans are computed on the kernel in Keras' shape."""
+    for variable, (path, pattern) in weights_of(layer, module).items():
+        owner, _, last = path.rpartition(".")
+        parameter = getattr(module.get_submodule(owner), last)
+        keras, torch_order = pattern.split(" -> ")
+        sizes = sizes_for(pattern, shape)
+        like = rearrange(parameter, f"{torch_order} -> {keras}", **sizes)
+        argument = INITIALIZER_ARGUMENTS.get(variable, variable) + "_initializer"
+        if argument not in layer.arguments and variable == "kernel":
+            argument = "depthwise_initializer"
+        if argument not in layer.arguments:
+            continue
+        made = initializers.get(layer.arguments[argument])(tuple(like.shape))
+        parameter.copy_(rearrange(torch.as_tensor(made).to(parameter.dtype), pattern))
+
+
+def freeze(module: nn.Module, frozen: bool) -> None:
+    """Keras' trainable=False: no gradients, and batch normalisation in inference mode."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(not frozen)
+    for child in module.modules():
+        if hasattr(child, "frozen"):
+            child.frozen = frozen
+            child.train(not frozen)
+
+
+def tf_shape(value: torch.Tensor, layout: str = "first") -> tuple[int | None, ...]:
+    """The shape of a real tensor in TensorFlow's order: rank 4 and more is channels first."""
+    shape = tuple(value.shape)
+    return tuple(shape[i] for i in to_last(len(shape))) if len(shape) > 3 and layout == "first" else shape
+
+
+def in_tf_order(made: Any, layout: str) -> Any:
+    """Symbols whose shapes come from real tensors (channels first from rank 4) with shapes in TensorFlow's order."""
+
+    def turned(symbol: Symbol) -> Symbol:
+        rank = len(symbol.shape)
+        if rank > 3 and layout == "first":
+            symbol = Symbol([symbol.shape[i] for i in to_last(rank)], symbol.dtype)
+        return symbol
+
+    return replaced(made, turned)
+
+
+def moved(value: torch.Tensor, here: str, wanted: str) -> torch.Tensor:
+    """The tensor in another layout."""
+    if here == wanted or value.dim() < 3:
+        return value
+    return value.permute(to_first(value.dim()) if wanted == "first" else to_last(value.dim()))
+
+
+def shape_list(shapes: Any) -> Shapes:
+    """One shape or a list of them as a list."""
+    if isinstance(shapes, tuple) and all(n is None or isinstance(n, int) for n in shapes):
+        return [tuple(shapes)]
+    return [tuple(s) for s in shapes]
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """All tensors in nested lists, tuples and dictionaries."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from tensors_in(item)
+    elif isinstance(value, dict):
+        yield from tensors_in(list(value.values()))
+
+
+def unwrap(values: Any) -> Any:
+    """The only item of a list or tuple, or the list."""
+    while isinstance(values, list | tuple) and len(values) == 1:
+        values = values[0]
+    return values
+
+
+def free_name(module: nn.Module, name: str) -> str:
+    """A name for a new parameter that the module does not have yet."""
+    from tfport.layers.names import identifier
+
+    made, count = identifier(name), 0
+    while hasattr(module, made):
+        count += 1
+        made = f"{identifier(name)}_{count}"
+    return made
+
+
+def rename(module: nn.Module, old: str, new: str) -> None:
+    """Move a parameter or buffer to another attribute."""
+    for table in (module._parameters, module._buffers):
+        if old in table:
+            table[new] = table.pop(old)
+
+
+def own_weights(layer: nn.Module) -> dict[str, list[Any]]:
+    """The weights that an own layer made with ``add_weight``: same shape in torch as in Keras."""
+    return {name: [name, "... -> ...", {}] for name in layer.__dict__.get("_made_weights", ())}

@@ -1,0 +1,301 @@
+"""Layers at run time: Keras' constructor, building from the first input, calls on tensors and on symbols.
+
+Convention for real tensors: rank 4 and more is channels first (NCHW, NCDHW), rank 2 and 3 is TensorFlow's order
+(N, C) and (N, steps, C). A layer that wants another order permutes on the way in and out; recorded models avoid that.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from tfport.compat.dtypes import as_dtype
+from tfport.compat.keras import activations, building, initializers
+from tfport.compat.keras.symbol import NAMES, Node, Symbol, attach, is_symbolic, results, stand_ins, symbols_in
+from tfport.layers.arguments import normalise
+from tfport.layers.layouts import reordered, to_last
+from tfport.layers.shapes import output_shape
+
+Shapes = list[tuple[int | None, ...]]
+
+
+class Layer(nn.Module):
+    """The base of all layers. A subclass defines ``build`` (with ``add_weight``) and ``call``, as in Keras.
+
+    ``name``, ``trainable``, ``dtype`` and ``input_shape`` (without the batch) are Keras'. ``layout`` is what ``call``
+    of an own layer gets when it stands in a recorded model: "first" for images, as with real tensors.
+    """
+
+    layout = "first"
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None,
+                 input_shape: Sequence[int | None] | None = None, input_dim: int | None = None,
+                 batch_input_shape: Sequence[int | None] | None = None, activity_regularizer: Any = None,
+                 autocast: bool = True, **unknown: Any) -> None:  # fmt: skip
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {', '.join(sorted(unknown))}")
+        super().__init__()
+        self.name = name or ("" if isinstance(self, fx.GraphModule) else NAMES.name(type(self).__name__))
+        self.built = False
+        self.activity_regularizer = activity_regularizer
+        self._trainable = bool(trainable)
+        self._dtype = dtype
+        self._nodes: list[Node] = []
+        if batch_input_shape is not None:
+            input_shape = tuple(batch_input_shape)[1:]
+        elif input_dim is not None and input_shape is None:
+            input_shape = (input_dim,)
+        self._given_shape = None if input_shape is None else tuple(input_shape)
+
+    @property
+    def class_name(self) -> str:
+        """Keras' name of the class."""
+        return type(self).__name__
+
+    # ------------------------------------------------------------------ what a subclass defines
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of this shape (TensorFlow's order)."""
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} defines no call()")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output in TensorFlow's order; the default runs ``call`` on zeros."""
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, trainable and dtype."""
+        return {"name": self.name, "trainable": self.trainable, "dtype": str(self._dtype or "float32")}
+
+    def add_weight(self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True,
+                   name: str | None = None, regularizer: Any = None, constraint: Any = None,
+                   **ignored: Any) -> Any:  # fmt: skip
+        """A new parameter (a buffer if not trainable) under ``name``; Glorot uniform unless said otherwise."""
+        if isinstance(shape, str):
+            shape, name = name, shape  # Keras 2: add_weight(name, shape)
+        size = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        kind = torch.get_default_dtype() if dtype is None else as_dtype(dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
+        value = torch.as_tensor(initializers.get(initializer)(size)).to(kind).detach()
+        label = name or f"weight_{sum(1 for _ in self._weight_names())}"
+        label = building.free_name(self, label.split("/")[-1].split(":")[0])
+        if trainable and kind.is_floating_point:
+            self.register_parameter(label, nn.Parameter(value, requires_grad=self._trainable))
+        else:
+            self.register_buffer(label, value)
+        self.__dict__.setdefault("_made_weights", []).append(label)
+        return getattr(self, label)
+
+    def _weight_names(self) -> list[str]:
+        return list(self.__dict__.get("_made_weights", ()))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        made = self.__dict__.get("_made_weights", ())
+        if isinstance(value, torch.Tensor):
+            # self.kernel = self.add_weight(name="w"): the weight takes the attribute's name
+            for label in made:
+                if label != name and getattr(self, label, None) is value:
+                    building.rename(self, label, name)
+                    made[made.index(label)] = name
+                    return
+                if label == name and getattr(self, label, None) is value:
+                    return
+        super().__setattr__(name, value)
+
+    # ------------------------------------------------------------------ calls
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if is_symbolic(args, kwargs):
+            return self.record(args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+    def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record a call on symbols; returns symbols. Own layers are built and run on zeros to learn the shape."""
+        node = Node("layer", self, args, dict(kwargs), self.name)
+
+        def run(batch: int) -> Any:
+            real_args, real_kwargs = stand_ins((args, kwargs), batch, lambda shape: reordered(shape, self._layout_of(shape)))
+            return self.forward(*real_args, **real_kwargs)
+
+        shapes = [tuple(s.shape) for s in symbols_in(args)]
+        self._build_once(shapes)
+        known = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        if known is not None and not isinstance(known, dict | list):
+            made: Any = Symbol(tuple(known))
+        else:
+            was = self.training
+            self.eval()
+            made = building.in_tf_order(results(run), self.layout)
+            self.train(was)
+        self._nodes.append(node)
+        return attach(made, node)
+
+    def _layout_of(self, shape: Sequence[int | None]) -> str:
+        return "first" if len(shape) > 3 and self.layout == "first" else "last"
+
+    def _build_once(self, shapes: Shapes) -> None:
+        if self.built:
+            return
+        self.built = True
+        self.build(shapes[0] if len(shapes) == 1 else shapes)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.built:
+            self._build_once([building.tf_shape(t, self.layout) for t in building.tensors_in(args)])
+        if "training" not in kwargs and "training" in inspect.signature(self.call).parameters:
+            kwargs["training"] = self.training
+        return self.call(*args, **kwargs)
+
+    # ------------------------------------------------------------------ what Keras shows
+
+    @property
+    def trainable(self) -> bool:
+        """False freezes the parameters, and puts batch normalisation into inference mode, as Keras does."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for layer in self._sublayers():
+            layer.trainable = value
+        building.freeze(self, not value)
+
+    def _sublayers(self) -> list[Layer]:
+        return [child for child in self.children() if isinstance(child, Layer)]
+
+    @property
+    def input(self) -> Any:
+        return building.unwrap(self._node().args)
+
+    @property
+    def output(self) -> Any:
+        """The symbol(s) that the layer's first call returned. Raises AttributeError before it."""
+        return self._node().outputs
+
+    def _node(self) -> Node:
+        if not self._nodes:
+            raise AttributeError(f"layer {self.name} was not called on a symbolic tensor")
+        return self._nodes[0]
+
+    @property
+    def input_shape(self) -> Any:
+        return building.unwrap([tuple(s.shape) for s in self._node().inputs])
+
+    @property
+    def output_shape(self) -> Any:
+        return building.unwrap([tuple(s.shape) for s in symbols_in(self.output)])
+
+    @property
+    def weights(self) -> list[torch.Tensor]:
+        """Parameters, then buffers, of the layer and what it holds."""
+        return [*self.parameters(), *self.buffers()]
+
+    @property
+    def trainable_weights(self) -> list[torch.Tensor]:
+        return [p for p in self.parameters() if p.requires_grad]
+
+    @property
+    def non_trainable_weights(self) -> list[torch.Tensor]:
+        return [*(p for p in self.parameters() if not p.requires_grad), *self.buffers()]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def count_params(self) -> int:
+        return sum(w.numel() for w in self.weights)
+
+
+class RuleLayer(Layer):
+    """A layer of ``rules/``: the rule's builder makes ``module``, a plain torch module, from the input's shape."""
+
+    rule: Any
+    signature: inspect.Signature
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        own, base = building.split(self.rule, self.signature, args, kwargs)
+        super().__init__(**base)
+        bound = self.signature.bind(**own)
+        bound.apply_defaults()
+        self.arguments = normalise(bound.arguments)
+        self.activation = self.arguments.get("activation")
+        activations.find(self.activation)  # an unknown name fails here, not at the first call
+        self.module: nn.Module | None = None
+        self.flat: tuple[int, ...] | None = None  # sizes (h, w, c) of a flattened NCHW value that a Dense reads
+
+    @property
+    def class_name(self) -> str:
+        return self.rule.primary.rsplit(".", 1)[1]  # type: ignore[no-any-return]
+
+    @property
+    def stateful(self) -> bool:
+        return bool(self.rule.weights)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shapes = building.shape_list(input_shape)
+        return output_shape(self.class_name, self.arguments, shapes)
+
+    def build(self, input_shape: Any) -> None:
+        if self.stateful:
+            shapes = building.shape_list(input_shape)
+            self.module = building.make(self, shapes, building.wish(self, shapes))
+
+    def make_for(self, shapes: Shapes, layout: str) -> nn.Module:
+        """The module for inputs of these shapes in this layout; one with weights is made once."""
+        if self.stateful:
+            self._build_once(shapes)
+            assert self.module is not None
+            return self.module
+        return building.make(self, shapes, layout)
+
+    def forward(self, *args: Any, training: bool | None = None, mask: Any = None) -> Any:
+        values = list(building.tensors_in(args))
+        if len(values) == 1 and self.class_name == "Embedding":
+            values = [values[0].long()]
+        shapes = [building.tf_shape(v) for v in values]
+        here = "first" if max(v.dim() for v in values) > 3 else "last"
+        wanted = building.wish(self, shapes, here)
+        module = self.make_for(shapes, wanted)
+        if module is not self.module:
+            module.train(self.training)
+        if training is not None and module.training != training:
+            was = module.training
+            module.train(training)
+            made = self._run(module, values, here, wanted)
+            module.train(was)
+            return made
+        return self._run(module, values, here, wanted)
+
+    def _run(self, module: nn.Module, values: list[torch.Tensor], here: str, wanted: str) -> torch.Tensor:
+        made = module(*(building.moved(v, here, wanted) for v in values))
+        if self.rule.layout == "reshape":
+            wanted = "last"
+        found = activations.find(self.activation)
+        if found is not None:
+            function, keywords = found
+            if made.dim() > 2 and wanted == "first" and not activations.is_elementwise(self.activation):
+                made, wanted = made.permute(to_last(made.dim())), "last"
+            made = function(made, **keywords)
+        return building.moved(made, wanted, "first" if made.dim() > 3 else "last")
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras' constructor arguments as given, normalised."""
+        return {**super().get_config(), **self.arguments}
+
+
+def layer_class(function: Any) -> type[RuleLayer]:
+    """The layer class of a rule: ``compat.keras.layers.Dense`` for ``tf.keras.layers.Dense``."""
+    entry = function.rule
+    signature = inspect.signature(function)
+    kept = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    doc = f"{function.__doc__}\n\n    tf.keras: {', '.join(entry.names)}"
+    attributes = {"rule": entry, "signature": signature.replace(parameters=kept), "__doc__": doc,
+                  "__module__": "tfport.compat.keras.layers"}  # fmt: skip
+    name = entry.primary.rsplit(".", 1)[1]
+    return type(name, (RuleLayer,), attributes)

@@ -1,0 +1,30 @@
+"""Parity: runs a TensorFlow program and its port on the same inputs and compares all they return.
+
+`capture` runs the reference (TensorFlow, its own process), `replay` the candidate (torch, its own process),
+`compare` holds what agreeing means; `verify` joins them. None of them is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfport.parity.compare import Comparison as Comparison
+    from tfport.parity.compare import compare as compare
+    from tfport.parity.verify import Plan as Plan
+    from tfport.parity.verify import verify as verify
+
+_HOME = {
+    "compare": "tfport.parity.compare",
+    "Comparison": "tfport.parity.compare",
+    "Plan": "tfport.parity.verify",
+    "Verification": "tfport.parity.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

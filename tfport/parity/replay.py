@@ -1,0 +1,360 @@
+"""The torch run: feeds what a golden folder holds to the converted program and writes what comes out.
+
+Runs in a process of its own, `python -m tfport.parity.replay REQUEST.json`, in which TensorFlow cannot be
+imported. The request (see `Request`) names the golden folder, the candidate `model_torch.py:NAME`, dtypes and
+devices; for each pair of them one safetensors file and an entry in `result.json` is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import os
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfport.parity import capture, golden, layouts
+from tfport.parity.capture import CaptureError, UsageError, Value
+
+
+MISFITS = 12
+"""How many tensors that do not fit are named in the one-line error."""
+
+
+@dataclass
+class Request:
+    """What one replay process is asked to do."""
+
+    golden: str
+    candidate: str
+    output: str
+    call_args: str = ""
+    dtypes: tuple[str, ...] = ("float32",)
+    devices: tuple[str, ...] = ("cpu",)
+    layers: bool = True
+
+
+class NoTensorFlow:
+    """An import hook that refuses TensorFlow, which must not share a process with torch."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Raises ImportError for tensorflow, leaves everything else to the other finders."""
+        if name.split(".")[0] == "tensorflow":
+            raise ImportError("the candidate imports TensorFlow: it is not converted", name=name)
+
+
+def replay(request: Request) -> dict[str, Any]:
+    """Runs every dtype on every device. Returns what `result.json` holds; the files are beside it."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    reference = golden.read_golden(request.golden)
+    runs = []
+    for dtype in request.dtypes:
+        for device in request.devices:
+            run = {"dtype": dtype, "device": device, "tensors": None, "notes": [], "error": None, "usage": False}
+            runs.append(run)
+            try:
+                if device.startswith("cuda") and not torch.cuda.is_available():
+                    raise UsageError(f"--device {device}: torch finds no such device")
+                Replay(request, reference, dtype, device, run).write()
+            except CaptureError as error:
+                run["error"], run["usage"] = str(error), isinstance(error, UsageError)
+    versions = {"python": sys.version.split()[0], "torch": torch.__version__, "numpy": np.__version__}
+    return {"runs": runs, "versions": versions, "threads": torch.get_num_threads()}
+
+
+class Replay:
+    """The candidate in one dtype on one device."""
+
+    def __init__(
+        self, request: Request, reference: golden.Golden, dtype: str, device: str, run: dict[str, Any]
+    ) -> None:
+        import torch
+
+        self.request, self.device, self.run = request, device, run
+        self.folder = reference.folder
+        self.seed = int(reference.manifest["seed"])
+        self.entry = reference.run(dtype)
+        self.given = reference.tensors(self.entry)
+        self.dtype = getattr(torch, dtype)
+        self.path, self.name = capture.split_target(request.candidate)
+        self.args, self.kwargs = capture.parse_call(request.call_args)
+        self.record: Mapping[str, Any] = {}
+        self.orders: list[tuple[int, ...]] = []
+        self.kept: dict[str, Value] = {}
+
+    def write(self) -> None:
+        """Runs the candidate and writes its outputs and layers."""
+        import torch
+
+        torch.set_default_dtype(self.dtype)
+        self.seeds()
+        module, found = capture.load_target(self.path, self.name)
+        self.seeds()
+        start = time.perf_counter()
+        outputs = self.call(module, found)
+        self.run["seconds"] = round(time.perf_counter() - start, 3)
+        leaves = {name: self.back(name, value) for name, value in capture.flatten(outputs).items()}
+        tensors = {f"outputs/{name}": value for name, value in leaves.items()} | self.kept
+        self.run["tensors"] = f"{self.entry['dtype']}-{self.device.replace(':', '')}.safetensors"
+        capture.write_tensors(Path(self.request.output) / self.run["tensors"], tensors)
+
+    def seeds(self) -> None:
+        """Seeds Python, NumPy and torch as the reference was seeded."""
+        import torch
+
+        random.seed(self.seed)
+        np.random.seed(self.seed)
+        torch.manual_seed(self.seed)
+
+    def guard(self, action: Callable[[], Any], doing: str = "the candidate raised") -> Any:
+        """Runs the user's code; whatever it raises becomes one line with the user's own file and line."""
+        try:
+            return action()
+        except CaptureError:
+            raise
+        except Exception as error:  # the candidate may raise anything
+            if os.environ.get("TFPORT_TRACEBACK"):
+                traceback.print_exc()
+            raise CaptureError(f"{doing} {capture.describe(error, self.path)}") from error
+
+    def call(self, module: Any, found: Any) -> Any:
+        """Builds what is named, carries the weights and calls it with the recorded inputs."""
+        import torch
+
+        target = found
+        weights = self.entry.get("weights")
+        is_module = isinstance(found, torch.nn.Module)
+        builds = self.entry["kind"] in ("keras", "module") or inspect.isclass(found)
+        if not is_module and builds:
+            if not capture.binds(found, self.args, self.kwargs):
+                need = ", ".join(capture.required(found) or [])
+                raise UsageError(f"{self.name} needs arguments ({need}): pass --call-args")
+            target = self.guard(lambda: found(*self.args, **self.kwargs))
+            if not callable(target):
+                raise CaptureError(f"{self.name} returns a {type(target).__name__}: nothing to call")
+        args, kwargs = ([], {}) if builds or is_module else (self.args, self.kwargs)
+        if isinstance(target, torch.nn.Module):
+            return self.call_module(target, weights)
+        if weights and weights["kind"] != "globals":
+            raise CaptureError(f"{self.name} is a function, which has no place for the reference's weights")
+        if weights:
+            self.set_globals(module, self.folder / weights["file"])
+        self.find_record(target)
+        plain, named = self.inputs(target, (self.name, self.name + ".forward"))
+        return self.guard(lambda: target(*plain, *args, **{**kwargs, **named}))
+
+    def call_module(self, module: Any, weights: Mapping[str, str] | None) -> Any:
+        """Inference of an nn.Module with the reference's weights."""
+        import torch
+
+        module = module.to(device=self.device, dtype=self.dtype).eval()
+        self.find_record(module)
+        where = (type(module).__name__ + ".forward", type(module).__name__ + ".call", "forward", self.name)
+        plain, named = self.inputs(module.forward, where)
+        with torch.no_grad():
+            tensors = [*module.parameters(), *module.buffers()]
+            if any(torch.nn.parameter.is_lazy(p) for p in tensors) or not tensors and weights:
+                self.guard(lambda: module(*plain, **named))  # lazy modules take their sizes from a call
+            self.carry(module, weights)
+            with self.watch(module):
+                return self.guard(lambda: module(*plain, **named))
+
+    def carry(self, module: Any, weights: Mapping[str, str] | None) -> None:
+        """Loads the recorded weights by `tfport.load_weights`, which raises unless all fits."""
+        if not weights:
+            held = sum(p.numel() for p in module.parameters())
+            if held:
+                raise CaptureError(f"the candidate has {held} parameters, the reference has no weights")
+            return
+        from tfport.weights import WeightsError, load_weights
+
+        path = self.folder / weights["file"]
+        source: Any = path
+        if weights["kind"] != "keras":
+            source = {name: value.array for name, value in golden.read_tensors(path).items()}
+        if weights["kind"] == "variables" and self.same_names(module, source):
+            return
+        told = self.name if self.name in (self.record.get("models") or {}) else None
+        try:
+            load_weights(module, source, record=self.record or None, name=told)
+        except WeightsError as error:
+            first = str(error).splitlines()[0].replace(f"{path}", path.name)
+            shown = "; ".join((first, *error.problems[:MISFITS]))
+            more = f" ... and {len(error.problems) - MISFITS} more" if len(error.problems) > MISFITS else ""
+            raise CaptureError(f"the weights do not fit: {shown}{more}") from error
+
+    def same_names(self, module: Any, source: Mapping[str, Any]) -> bool:
+        """Copies a tf.Module's variables to the tensors of the same names and shapes, where no record tells more.
+
+        False, with nothing copied, when the record knows the class or when names or shapes are not all the same.
+        """
+        import torch
+
+        if self.record.get("models"):
+            return False
+        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        given = {name.replace("/", "."): value for name, value in source.items()}
+        if {n: tuple(t.shape) for n, t in held.items()} != {n: a.shape for n, a in given.items()}:
+            return False
+        with torch.no_grad():
+            for name, array in given.items():
+                held[name].copy_(torch.from_numpy(array))
+        return True
+
+    def set_globals(self, module: Any, path: Path) -> None:
+        """Gives the candidate's module-level tensors the values of the reference's variables of that name."""
+        import torch
+
+        for name, value in golden.read_tensors(path).items():
+            held = getattr(module, name, None)
+            if not isinstance(held, torch.Tensor) or tuple(held.shape) != value.array.shape:
+                shape = list(held.shape) if isinstance(held, torch.Tensor) else "missing"
+                raise CaptureError(
+                    f"the weights do not fit: variable {name} {list(value.array.shape)}, in the candidate {shape}"
+                )
+            with torch.no_grad():
+                held.copy_(torch.from_numpy(value.array))
+
+    def find_record(self, target: Any) -> None:
+        """The conversion's record: carried by the model, else the .tfport.json beside the file."""
+        record = getattr(target, "tfport_record", None)
+        path = Path(self.path).with_suffix(".tfport.json")
+        if record is None and path.is_file():
+            try:
+                record = json.loads(path.read_text("utf-8"))
+            except ValueError as error:
+                raise CaptureError(f"{path} is damaged: {error}") from None
+        if record is None:
+            self.run["notes"].append("no conversion record: arguments keep TensorFlow's axis order")
+        self.record = record or {}
+
+    def inputs(self, function: Callable[..., Any], where: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:
+        """The recorded inputs as the candidate takes them: its device, its axis order, its way of passing."""
+        import torch
+
+        names = self.parameters(function)
+        changed = {str(a["argument"]): a["layout"] for a in self.record.get("arguments", []) if a.get("where") in where}
+        given = []
+        for i, told in enumerate(self.entry["inputs"]):
+            tensor = torch.from_numpy(self.given[told["tensor"]].array.copy()).to(self.device)
+            name = told["name"] or (names[i] if i < len(names) else str(i))
+            if len(self.entry["inputs"]) > 1 and len(names) == 1 and not told["name"]:
+                name = f"{names[0]}[{i}]" if f"{names[0]}[{i}]" in changed else names[0]
+            layout = changed.get(name, changed.get(str(i)))
+            if layout and tensor.ndim == len(layouts.permutation(layout)):
+                order = layouts.permutation(layout)
+                self.orders.append(order)
+                tensor = tensor.permute(order)
+            given.append((told["name"], tensor))
+        named = {n: t for n, t in given if n}
+        plain = [t for n, t in given if not n]
+        if named and not set(named) <= set(names) and self.entry["pass_inputs"] == "mapping":
+            return [named], {}
+        if self.entry["pass_inputs"] == "list" and len(names) < len(plain) and not self.takes_any(function):
+            return [plain], named
+        return plain, named
+
+    @staticmethod
+    def parameters(function: Callable[..., Any]) -> list[str]:
+        """Names of the positional parameters."""
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        try:
+            return [p.name for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+        except (TypeError, ValueError):
+            return []
+
+    @staticmethod
+    def takes_any(function: Callable[..., Any]) -> bool:
+        """Whether the function has a `*args`."""
+        parameters = inspect.signature(function).parameters.values()
+        return any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+
+    def back(self, name: str, value: Value) -> Value:
+        """An output in TensorFlow's axis order: as the record's `returns` says, else as the arguments went."""
+        for told in self.record.get("returns", []):
+            if told.get("output") in (None, name, name.removeprefix("output/")):
+                order = layouts.inverse(layouts.permutation(told["layout"]))
+                return Value(value.array.transpose(order), value.dtype) if value.array.ndim == len(order) else value
+        wanted = self.given.get(f"outputs/{name}")
+        if wanted is None or "returns" in self.record:
+            return value
+        order = layouts.way_back(value.array.shape, wanted.array.shape, self.orders)
+        if order is None or value.array.ndim != wanted.array.ndim:
+            return value
+        self.run["notes"].append(f"{name}: axes put back in TensorFlow's order, as the arguments' were changed")
+        return Value(np.ascontiguousarray(value.array.transpose(order)), value.dtype)
+
+    @contextlib.contextmanager
+    def watch(self, module: Any) -> Iterator[None]:
+        """Keeps the outputs of the modules that the record pairs with Keras layers, while it is open."""
+        handles = []
+        told = self.entry.get("layers") or []
+        if self.request.layers and told:
+            tensors = {}
+            for layer in told:
+                for key in (layer["name"], layer["attribute"]):
+                    if key:
+                        tensors.setdefault(key, []).extend(t for t in layer["tensors"] if t not in tensors.get(key, []))
+            for layer in self.layers(module):
+                keys = (layer.get("keras_path"), layer.get("name"))
+                names = next((tensors[k] for k in keys if k in tensors), [])
+                with contextlib.suppress(AttributeError):  # a path that names no module
+                    part = module.get_submodule(layer["path"]) if layer.get("path") else None
+                    if names and part is not None:
+                        handles.append(part.register_forward_hook(self.keeper(list(names))))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def layers(self, module: Any) -> list[Mapping[str, Any]]:
+        """The record's layers of this model."""
+        models = self.record.get("models") or {}
+        for key in (self.name, type(module).__name__):
+            if key in models:
+                return models[key].get("layers", [])
+        only = next(iter(models.values()), {}) if len(models) == 1 else {}
+        return only.get("layers", [])
+
+    def keeper(self, names: list[str]) -> Callable[..., None]:
+        """A forward hook that keeps a module's outputs, one call after the other, under the reference's names."""
+        import torch
+
+        def keep(module: Any, args: Any, result: Any) -> None:
+            if names and isinstance(result, torch.Tensor):
+                self.kept[names.pop(0)] = capture.as_value(result.clone())
+
+        return keep
+
+
+def main(argv: list[str]) -> int:
+    """`python -m tfport.parity.replay REQUEST.json`; exit status 0 when `result.json` was written."""
+    sys.meta_path.insert(0, NoTensorFlow())
+    raw = json.loads(Path(argv[0]).read_text("utf-8"))
+    request = Request(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+    try:
+        result = replay(request)
+    except CaptureError as error:
+        sys.stderr.write(f"\ntfport: {error}\n")
+        return 2
+    (Path(request.output) / "result.json").write_text(json.dumps(result), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,331 @@
+"""From TensorFlow source to PyTorch source: text -> module -> names -> facts -> rewrites -> text and findings."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tfport.source import api_names, rulebook, statements
+from tfport.source.canonical import Canonical
+from tfport.source.findings import CODES, Conversion, Finding, Tiers
+from tfport.source.names import Names, mentions_tensorflow
+from tfport.source.rewrite import Rewriter
+from tfport.source.rulebook import Rulebook
+from tfport.source.text import Edit, Source, apply
+
+LAYOUTS = ("nchw", "nhwc")
+
+
+class ConversionError(Exception):
+    """The converter itself failed on this file; the input is left as it is."""
+
+
+def convert_source(
+    text: str,
+    *,
+    layout: str = "nchw",
+    path: str | Path | None = None,
+    rules: Sequence[str] = (),
+    version: int | None = None,
+) -> Conversion:
+    """Convert one file's text.
+
+    ``path`` names the file in findings and tells its package (for relative imports inside Keras); ``rules`` are
+    folders with further rules; ``version`` says 1 or 2 where the text does not. Raises SyntaxError for what is not
+    Python 3, ValueError for an unknown layout.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r} is not known; choose nchw or nhwc")
+    if not mentions_tensorflow(text):
+        return untouched(text, path)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    plain = text.replace("\r\n", "\n") if newline == "\r\n" else text
+    source = Source(plain)
+    book = rulebook.load(tuple(str(r) for r in rules))
+    names = Names(source.tree, package_of(path), lambda base: exported(base, book))
+    if not uses_tensorflow(names):
+        return untouched(text, path)
+    walk = Walk(source, names, book, layout, version)
+    code = walk.run()
+    record = walk.record
+    record |= {
+        "version": 1,
+        "source": Path(path).name if path else "",
+        "source_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "layout": layout,
+        "tiers": walk.rewriter.tiers.counts(),
+        "marks": [{"code": f.code, "api": f.api, "line": f.line} for f in walk.findings() if f.level == "mark"],
+    }
+    if newline == "\r\n":
+        code = code.replace("\n", "\r\n")
+    return Conversion(code, tuple(walk.findings()), walk.rewriter.tiers, record, code != text)
+
+
+def untouched(text: str, path: str | Path | None) -> Conversion:
+    """A file that does not use TensorFlow, as it is."""
+    note = Finding("TFP301", "note", 1, 1, "", CODES["TFP301"])
+    return Conversion(text, (note,), Tiers(), {}, False)
+
+
+def uses_tensorflow(names: Names) -> bool:
+    """Whether any scope imports from TensorFlow, Keras or a companion."""
+    scopes = {id(s): s for s in [names.module, *names.scope_of.values()]}
+    return bool(names.stars) or any(
+        b.imported is not None for s in scopes.values() for bindings in s.bindings.values() for b in bindings
+    )
+
+
+def exported(base: str, book: Rulebook) -> frozenset[str]:
+    """The names that ``from base import *`` brings: TensorFlow's public ones and those that have rules."""
+    return api_names.of(base) | book.below(base)
+
+
+def package_of(path: str | Path | None) -> str:
+    """The dotted package of a file, by the ``__init__.py`` files above it; empty for a script."""
+    if path is None:
+        return ""
+    folder = Path(path).resolve().parent
+    parts: list[str] = []
+    while (folder / "__init__.py").is_file() and folder.name:
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(parts)
+
+
+class Walk:
+    """One conversion: visits every statement, then puts imports, marks and kept comments in their places."""
+
+    def __init__(self, source: Source, names: Names, book: Rulebook, layout: str, version: int | None) -> None:
+        self.source = source
+        self.layout = layout
+        self.rewriter = Rewriter(source, names, book, version)
+        self.imports: list[ast.stmt] = []
+        self.removed: dict[ast.stmt, str] = {}  # statement -> text that stays
+        self.skip: set[ast.AST] = set()
+        self.before: list[tuple[ast.AST, str]] = []  # text to insert above a statement
+        self.record: dict = {"models": {}, "arguments": []}
+
+    def run(self) -> str:
+        """The converted text."""
+        self.body(self.source.tree.body)
+        self._take_out_imports()
+        self._prune(self.source.tree)
+        self._insert_imports()
+        edits = [c.edit for c in self.rewriter.changes]
+        edits += self._comments() + self._marks() + self._insertions() + self._removals()
+        code = apply(self.source.text, edits)
+        try:
+            ast.parse(code)
+        except SyntaxError as error:
+            raise ConversionError(f"the converted text does not parse (line {error.lineno}): {error.msg}") from error
+        return code
+
+    def findings(self) -> list[Finding]:
+        """Marks and notes in the order of their lines."""
+        marks = [m for group in self.rewriter.marks.values() for m in group]
+        return sorted([*marks, *self.rewriter.findings], key=lambda f: (f.line, f.column, f.api))
+
+    # -- statements --------------------------------------------------------------------------------------
+
+    def body(self, stmts: Iterable[ast.stmt]) -> None:
+        """Walk the statements of a block."""
+        for statement in stmts:
+            self.statement(statement)
+
+    def statement(self, statement: ast.stmt) -> None:
+        """Walk one statement with the blocks inside it."""
+        if statement in self.removed or statement in self.skip:
+            return
+        self.rewriter.statement = statement
+        for handler in statements.HANDLERS:
+            if handler(self, statement):
+                return
+            self.rewriter.statement = statement
+        self.rewriter.rewrite_expressions(statement, frozenset(self.skip))
+        self.blocks(statement)
+
+    def blocks(self, statement: ast.stmt) -> None:
+        """Walk the blocks inside a compound statement."""
+        self.body(getattr(statement, "body", []))
+        for handler in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+            self.rewriter.statement = handler if hasattr(handler, "lineno") else statement
+            self.rewriter.rewrite_expressions(handler)
+            self.body(handler.body)
+        self.body(getattr(statement, "orelse", []))
+        self.body(getattr(statement, "finalbody", []))
+
+    def is_namespace(self, meaning: Canonical) -> bool:
+        """Whether a canonical name is a module: known rules lie below it and it has none itself, or it is public as one."""
+        book = self.rewriter.book
+        if meaning.name in book.rules or meaning.name in book.constants:
+            return False
+        return meaning.name in book.namespaces or meaning.name in ("tf", "tf.keras") or api_names.is_module(meaning.name)
+
+    def remove(self, statement: ast.stmt, instead: str = "") -> None:
+        """Take a statement out; ``pass`` stays where its block would be empty."""
+        self.removed[statement] = instead
+
+    def remove_lines(self, node: ast.AST, owner: ast.AST) -> None:
+        """Take out whole lines that hold a node, such as a decorator with its ``@``."""
+        first, last = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+        end = min(self.source.starts[last], len(self.source.text))
+        self.rewriter.change(self.source.starts[first - 1], end, "", owner)
+
+    def insert_before(self, statement: ast.AST, text: str) -> None:
+        """Put lines above a statement, at its indentation."""
+        self.before.append((statement, text))
+
+    # -- imports -----------------------------------------------------------------------------------------
+
+    def _take_out_imports(self) -> None:
+        for statement in self.imports:
+            scope = self._scope(statement)
+            kept = [k for k in [statements.kept_imports(statement)] if k]
+            for name, shown in statements.imported_names(self, statement):
+                if (scope, name) in self.rewriter.stubs:
+                    kept.append(f'{name} = {self.rewriter.imports.use("compat")}.unported("{shown}")')
+            if isinstance(statement, ast.ImportFrom) and any(a.name == "*" for a in statement.names):
+                kept += self._star_stubs(statement)
+            self.remove(statement, "\n".join(dict.fromkeys(kept)))
+
+    def _star_stubs(self, statement: ast.ImportFrom) -> list[str]:
+        """Stubs for names that came by a star import and are still in use."""
+        if statement is not self.rewriter.names.star_nodes[0]:
+            return []
+        compat, names = self.rewriter.imports, self.rewriter.names
+        found = []
+        for owner, name in sorted(self.rewriter.stubs, key=lambda s: s[1]):
+            meaning = names.meaning(name, names.module) if owner is None else None
+            if isinstance(meaning, Canonical):
+                found.append(f'{name} = {compat.use("compat")}.unported("{meaning.name}")')
+        return found
+
+    def _scope(self, statement: ast.AST) -> ast.AST:
+        at = self.rewriter.names.parent.get(statement)
+        while at is not None and not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+            at = self.rewriter.names.parent.get(at)
+        return at or self.source.tree
+
+    def _prune(self, node: ast.AST) -> None:
+        """Remove try and if statements of which nothing is left but the removed imports."""
+        for field in ("body", "orelse", "finalbody", "handlers"):
+            for inner in getattr(node, field, []):
+                self._prune(inner)
+        if not isinstance(node, ast.Try) or node.orelse or node.finalbody:
+            return
+        inside = [*node.body, *(s for h in node.handlers for s in h.body)]
+        gone = [s for s in inside if s in self.removed]
+        if gone and all(s in self.removed or isinstance(s, ast.Pass) or _is_none(s) for s in inside):
+            kept = dict.fromkeys(line for s in gone for line in self.removed[s].split("\n") if line)
+            self.removed[node] = "\n".join(kept)
+            for s in gone:
+                del self.removed[s]
+            self.skip.update(inside)
+
+    def _insert_imports(self) -> None:
+        lines = self.rewriter.imports.lines()
+        if not lines:
+            return
+        top = self.source.tree.body
+        place = next((s for s in top if s in self.removed and s not in self.skip and self._was_import(s)), None)
+        if place is not None:
+            rest = self.removed[place]
+            self.removed[place] = "\n".join([*lines, *([rest] if rest else [])])
+            return
+        index = 0
+        while index < len(top) and _is_preamble(top[index], index):
+            index += 1
+        text = "\n".join(lines) + "\n"
+        if index < len(top):
+            self.rewriter.changes.append(_insertion(top[index], self.source, text))
+        elif top:
+            end = self.source.span(top[-1])[1]
+            self.rewriter.change(end, end, "\n" + text.rstrip("\n"), top[-1])
+
+    def _was_import(self, statement: ast.stmt) -> bool:
+        return statement in self.imports or isinstance(statement, ast.Try)
+
+    # -- putting together --------------------------------------------------------------------------------
+
+    def _removals(self) -> list[Edit]:
+        edits = []
+        for statement, instead in self.removed.items():
+            first, last = self.source.first_line(statement), statement.end_lineno or statement.lineno
+            start, end = self.source.span(statement)
+            start = min(start, self.source.starts[first - 1] + len(self.source.indent(first)))
+            indent = self.source.indent(first)
+            alone = self.source.text[self.source.starts[first - 1] : start].strip() == ""
+            tail = self.source.text[end : self.source.starts[last] - 1]
+            text = instead.replace("\n", "\n" + indent)
+            if not text and (not self._leaves_block(statement) or not alone or tail.lstrip().startswith(";")):
+                text = "pass"
+            if text or tail.strip():
+                end += len(tail) - len(tail.lstrip()) if not text else 0
+                edits.append(Edit(start, end, text))
+            else:
+                edits.append(Edit(self.source.starts[first - 1], min(self.source.starts[last], len(self.source.text)), ""))
+        return edits
+
+    def _leaves_block(self, statement: ast.stmt) -> bool:
+        """Whether the block of a removed statement keeps another one, or may be empty."""
+        parent = self.rewriter.names.parent.get(statement)
+        if parent is None or isinstance(parent, ast.Module):
+            return True
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(parent, field, None)
+            if isinstance(block, list) and statement in block:
+                staying = [s for s in block if s not in self.removed or self.removed[s]]
+                return bool(staying) or statement is not block[-1]
+        return True
+
+    def _marks(self) -> list[Edit]:
+        edits = []
+        for statement, found in self.rewriter.marks.items():
+            line = self.source.first_line(statement)
+            indent = self.source.indent(line)
+            text = "".join(f"{indent}{finding.mark()}\n" for finding in found)
+            edits.append(Edit(self.source.starts[line - 1], self.source.starts[line - 1], text))
+        return edits
+
+    def _insertions(self) -> list[Edit]:
+        return [_insertion(statement, self.source, text).edit for statement, text in self.before]
+
+    def _comments(self) -> list[Edit]:
+        """Comments inside replaced text move above their statement, so that none is lost."""
+        comments = self.source.comments()
+        edits = []
+        places = [(c.edit.start, c.edit.end, c.edit.text, c.statement) for c in self.rewriter.changes]
+        places += [(*self.source.span(s), text, s) for s, text in self.removed.items()]
+        for start, end, text, statement in places:
+            if start == end:
+                continue
+            lost = [c for at, stop, c in comments if start <= at and stop <= end and c not in text]
+            if lost:
+                line = self.source.first_line(statement)
+                indent = self.source.indent(line)
+                where = self.source.starts[line - 1]
+                edits.append(Edit(where, where, "".join(f"{indent}{c}\n" for c in lost)))
+        return edits
+
+
+def _insertion(statement: ast.AST, source: Source, text: str):  # type: ignore[no-untyped-def]
+    from tfport.source.rewrite import Change
+
+    line = source.first_line(statement)
+    indent = source.indent(line)
+    block = "".join(f"{indent}{part}\n" if part else "\n" for part in text.rstrip("\n").split("\n"))
+    where = source.starts[line - 1]
+    return Change(statement, Edit(where, where, block))
+
+
+def _is_preamble(statement: ast.stmt, index: int) -> bool:
+    if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+        return True
+    return index == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_none(statement: ast.stmt) -> bool:
+    """``tf = None`` in the except arm of an import."""
+    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant) and statement.value.value is None

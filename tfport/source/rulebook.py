@@ -1,0 +1,230 @@
+"""The rules as the converter sees them: parsed source, found by TensorFlow name. Nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfport.rules import folder
+from tfport.source.text import Source
+
+KINDS = {"rule": "function", "method": "method", "layer": "layer"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RuleText:
+    """One rule as text: its names, its signature, its body."""
+
+    names: tuple[str, ...]
+    kind: str  # "function", "class", "method" or "layer"
+    node: ast.FunctionDef | ast.ClassDef
+    source: Source
+    file: str
+    imports: Mapping[str, str]  # local name -> module, as imported in the rule file
+    renamed: Mapping[str, str]
+    version: int | None
+    returns: str | None
+    pure: bool
+    options: Mapping[str, Any]
+
+    @property
+    def primary(self) -> str:
+        """The name that compat mirrors."""
+        return self.names[0]
+
+    @property
+    def path(self) -> str:
+        """Where converted code finds it below ``compat``."""
+        return self.primary.removeprefix("tf.").removeprefix("compat.")
+
+    @functools.cached_property
+    def docstring(self) -> str:
+        """The rule's page in the documentation."""
+        return ast.get_docstring(self.node) or ""
+
+    @functools.cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The parameters in order, without a method's or a constructor's ``self``."""
+        function = self.node if isinstance(self.node, ast.FunctionDef) else _constructor(self.node)
+        if function is None:
+            return {}
+        found = _parameters(function.args)
+        if self.kind == "class":
+            found.pop(next(iter(found)), None)
+        return found
+
+    @property
+    def steps(self) -> list[ast.stmt]:
+        """The statements of the body without the docstring."""
+        body = self.node.body
+        return body[1:] if ast.get_docstring(self.node, clean=False) is not None else body
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A parameter of a rule; ``default`` is None where there is none. ``kind`` as in `inspect`."""
+
+    name: str
+    annotation: str
+    default: ast.expr | None
+    kind: str  # "positional", "keyword", "var_positional", "var_keyword"
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """A TensorFlow constant or dtype with the expression that replaces it."""
+
+    text: str
+    imports: Mapping[str, str]
+
+
+class Rulebook:
+    """All rules of one or more folders."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self.rules: dict[str, list[RuleText]] = {}
+        self.constants: dict[str, Constant] = {}
+        self.primaries: dict[str, RuleText] = {}
+        for file in files:
+            self._read(file)
+        self.namespaces = _prefixes([*self.rules, *self.constants])
+
+    def find(self, name: str) -> list[RuleText]:
+        """The rules of a canonical name: none, one, or one for each TensorFlow version."""
+        return self.rules.get(name, [])
+
+    def method(self, name: str) -> RuleText | None:
+        """The rule of a tensor method."""
+        found = self.rules.get(f"tf.Tensor.{name}")
+        return found[0] if found else None
+
+    def below(self, namespace: str) -> frozenset[str]:
+        """The last parts of all known names directly below a namespace, for star imports."""
+        prefix = namespace + "."
+        known = [*self.rules, *self.constants]
+        return frozenset(n[len(prefix) :].partition(".")[0] for n in known if n.startswith(prefix))
+
+    def _read(self, file: Path) -> None:
+        text = file.read_text(encoding="utf-8")
+        source = Source(text)
+        constants: dict[str, Any] = {}
+        imports: dict[str, str] = {}
+        for node in source.tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                imports.update(_imports(node))
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                if node.targets[0].id == "CONSTANTS" and isinstance(node.value, ast.Dict):
+                    self._constants(node.value, source, imports)
+                else:
+                    self._remember(node, constants)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                self._function(node, source, file, imports, constants)
+
+    @staticmethod
+    def _remember(node: ast.Assign, constants: dict[str, Any]) -> None:
+        try:
+            constants[node.targets[0].id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+        except ValueError:
+            return
+
+    def _constants(self, table: ast.Dict, source: Source, imports: Mapping[str, str]) -> None:
+        for key, value in zip(table.keys, table.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                self.constants[key.value] = Constant(source.segment(value), imports)
+
+    def _function(self, node: ast.FunctionDef | ast.ClassDef, source: Source, file: Path,
+                  imports: Mapping[str, str], constants: Mapping[str, Any]) -> None:  # fmt: skip
+        for decorator in node.decorator_list:
+            if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Name):
+                continue
+            kind = KINDS.get(decorator.func.id)
+            if kind is None:
+                continue
+            if kind == "function" and isinstance(node, ast.ClassDef):
+                kind = "class"
+            options = {k.arg: _literal(k.value, constants) for k in decorator.keywords if k.arg}
+            names = tuple(str(n) for a in decorator.args for n in _as_names(a, constants))
+            if kind == "method":
+                names = tuple(f"tf.Tensor.{n}" for n in names)
+            rule = RuleText(
+                names, kind, node, source, file.name, imports, options.pop("renamed", None) or {},
+                options.pop("version", None), options.pop("returns", None), options.pop("pure", True), options,
+            )  # fmt: skip
+            self.primaries[rule.primary] = rule
+            for name in names:
+                self.rules.setdefault(name, []).append(rule)
+            if names and names[0].startswith("tf.compat.v1."):
+                self.rules.setdefault("tf." + names[0][13:], [])
+                if rule not in self.rules["tf." + names[0][13:]]:
+                    self.rules["tf." + names[0][13:]].append(rule)
+
+
+def _as_names(node: ast.expr, constants: Mapping[str, Any]) -> list[Any]:
+    value = _literal(node.value if isinstance(node, ast.Starred) else node, constants)
+    return list(value) if isinstance(node, ast.Starred) else [value]
+
+
+def _literal(node: ast.expr, constants: Mapping[str, Any]) -> Any:
+    """The value of a decorator's argument: a literal, or a name of the file bound to one."""
+    if isinstance(node, ast.Name):
+        return constants.get(node.id)
+    if isinstance(node, ast.Dict) and any(k is None for k in node.keys):
+        merged: dict[Any, Any] = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            merged.update(_literal(value, constants) if key is None else {ast.literal_eval(key): ast.literal_eval(value)})
+        return merged
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+def _imports(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    if isinstance(node, ast.Import):
+        return {a.asname or a.name.partition(".")[0]: a.name for a in node.names}
+    return {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+
+
+def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None)
+
+
+def _parameters(args: ast.arguments) -> dict[str, Parameter]:
+    positional = [*args.posonlyargs, *args.args]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(args.defaults))
+    defaults += args.defaults
+    found = {}
+    for argument, default in zip(positional, defaults, strict=True):
+        found[argument.arg] = Parameter(argument.arg, _annotation(argument), default, "positional")
+    if args.vararg:
+        found[args.vararg.arg] = Parameter(args.vararg.arg, "", None, "var_positional")
+    for argument, keyword in zip(args.kwonlyargs, args.kw_defaults, strict=True):
+        found[argument.arg] = Parameter(argument.arg, _annotation(argument), keyword, "keyword")
+    if args.kwarg:
+        found[args.kwarg.arg] = Parameter(args.kwarg.arg, "", None, "var_keyword")
+    return found
+
+
+def _annotation(argument: ast.arg) -> str:
+    return argument.annotation.id if isinstance(argument.annotation, ast.Name) else ""
+
+
+def _prefixes(names: Iterable[str]) -> frozenset[str]:
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        found.update(".".join(parts[:i]) for i in range(1, len(parts)))
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=4)
+def load(extra: tuple[str, ...] = ()) -> Rulebook:
+    """The rules of tfport and of further folders; a later rule for a name replaces an earlier one."""
+    files = sorted(folder().glob("*.py"))
+    for path in extra:
+        files += sorted(Path(path).glob("*.py"))
+    return Rulebook(files)

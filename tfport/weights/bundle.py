@@ -1,0 +1,288 @@
+"""The V2 bundle of TensorFlow: ``x.index`` and ``x.data-00000-of-00001``, by name and by object graph.
+
+Source of the layout: tensorflow/core/protobuf/tensor_bundle.proto and the comments of
+tensorflow/core/util/tensor_bundle; checked bit for bit against TensorFlow in the tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import re
+
+import numpy as np
+
+from tfport.weights import objectgraph
+from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.dtypes import STRING, dtype_of, name_of
+from tfport.weights.errors import WeightsError
+from tfport.weights.files import mapped
+from tfport.weights.names import describe
+from tfport.weights.sstable import entries, masked_crc
+from tfport.weights.wire import fields, signed64, varint
+
+__all__ = ["prefix_of", "read_bundle"]
+
+GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """A BundleEntryProto: where the bytes of one tensor lie."""
+
+    dtype: int = 0
+    shape: tuple[int, ...] = ()
+    shard: int = 0
+    offset: int = 0
+    size: int = 0
+    crc: int = 0
+    slices: tuple[
+        tuple[tuple[int, int], ...], ...
+    ] = ()  # (start, length) per axis; length -1 is the whole axis
+
+
+def read_bundle(prefix: str, *, verify: bool = True) -> Checkpoint:
+    """Read ``prefix.index`` and map the shards; ``verify`` checks the crc of every tensor that is read.
+
+    Strings come as object arrays of bytes. Tensors of dtype variant or resource are listed and raise when
+    read.
+    """
+    index = prefix + ".index"
+    try:
+        table = dict(entries(mapped(index)))
+        header = table.pop(b"", None)
+        if header is None:
+            raise WeightsError("the index has no header: not a V2 checkpoint, or damaged")
+        shards = _shards(header)
+        stored = {key: _stored(value) for key, value in table.items()}
+    except WeightsError as error:
+        message = str(error)
+        raise WeightsError(message if message.startswith(index) else f"{index}: {message}") from None
+    data = _Data(prefix, shards, verify, stored)
+    names = [key.decode("utf-8", "backslashreplace") for key in stored if not key.startswith(b"\0")]
+    facts, orders = _facts(names, data)
+    listed = []
+    for name in names:
+        item = stored.get(name.encode("utf-8"))
+        if item is None:
+            raise WeightsError(f"{index}: a tensor's name is not UTF-8: {name}")
+        about = facts.get(name) or describe(name)
+        listed.append(Entry(name, item.shape, name_of(item.dtype), lambda n=name: data.tensor(n), **about))  # type: ignore[misc]
+    return Checkpoint(prefix, "V2 checkpoint", listed, orders)
+
+
+def _facts(names: list[str], data: _Data) -> tuple[dict[str, dict], list[list[str]]]:
+    if GRAPH not in names:
+        return {}, []
+    value = data.tensor(GRAPH)
+    if value.shape != () or not isinstance(value.item(), bytes):
+        raise WeightsError(f"{data.prefix}.index: the object graph is no string: the file is damaged")
+    graph = objectgraph.parse(value.item())
+    facts, orders = objectgraph.facts(graph, set(names))
+    facts[GRAPH] = {"ignored": "description of the saved objects"}
+    return facts, orders
+
+
+def _shards(header: bytes) -> int:
+    """The number of shards of a BundleHeaderProto; big-endian bundles are refused."""
+    count = 0
+    for number, value in fields(header):
+        if number == 1:
+            if isinstance(value, bytes):
+                raise WeightsError(
+                    "a V1 checkpoint (one file); save it again with tf.compat.v1.train.Saver, which writes V2"
+                )
+            count = value
+        elif number == 2 and value != 0:
+            raise WeightsError("a big-endian checkpoint: not supported; save it on a little-endian machine")
+    if not 0 < count < 1 << 20:
+        raise WeightsError(f"the header says {count} shards: the file is damaged")
+    return count
+
+
+def _stored(value: bytes) -> _Stored:
+    found: dict = {"slices": []}
+    for number, item in fields(value):
+        if number == 2 and isinstance(item, bytes):
+            found["shape"] = _shape(item)
+        elif number == 7 and isinstance(item, bytes):
+            found["slices"].append(_extents(item))
+        elif number in (1, 3, 4, 5, 6) and isinstance(item, int):
+            found[("", "dtype", "", "shard", "offset", "size", "crc")[number]] = item
+        else:
+            raise WeightsError(
+                f"unknown field {number} in an entry: the file is damaged or newer than this reader"
+            )
+    found["slices"] = tuple(found["slices"])
+    return _Stored(**found)
+
+
+def _shape(message: bytes) -> tuple[int, ...]:
+    """A TensorShapeProto without unknown sizes."""
+    sizes = []
+    for number, item in fields(message):
+        if number == 3:
+            raise WeightsError("a tensor of unknown rank: the file is damaged")
+        if number == 2 and isinstance(item, bytes):
+            size = signed64(next((v for n, v in fields(item) if n == 1 and isinstance(v, int)), 0))
+            if size < 0:
+                raise WeightsError("a tensor with a negative size: the file is damaged")
+            sizes.append(size)
+    return tuple(sizes)
+
+
+def _extents(message: bytes) -> tuple[tuple[int, int], ...]:
+    """A TensorSliceProto as (start, length) per axis; length -1 where the slice takes the whole axis."""
+    extents = []
+    for number, item in fields(message):
+        if number == 1 and isinstance(item, bytes):
+            parts = {n: signed64(v) for n, v in fields(item) if isinstance(v, int)}
+            extents.append((parts.get(1, 0), parts.get(2, -1)))
+    return tuple(extents)
+
+
+def _slice_key(name: bytes, extents: tuple[tuple[int, int], ...]) -> bytes:
+    """The key under which a slice of a partitioned variable lies (OrderedCode of name, rank, extents)."""
+    escaped = b"".join({0: b"\0\xff", 255: b"\xff\0"}.get(byte, bytes((byte,))) for byte in name)
+    key = b"\0" + escaped + b"\0\1" + _increasing(len(extents))
+    return key + b"".join(_signed(start) + _signed(length) for start, length in extents)
+
+
+def _increasing(value: int) -> bytes:
+    digits = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return bytes((len(digits),)) + digits
+
+
+def _signed(value: int) -> bytes:
+    """An int64 so that bytes sort as numbers: n bytes hold -2**(7n-1) <= value < 2**(7n-1)."""
+    size = 1
+    while not -(1 << (7 * size - 1)) <= value < 1 << (7 * size - 1):
+        size += 1
+    header = ((1 << size) - 1) << (8 * size - size)  # `size` leading ones, flipped against the sign bits
+    return ((value & ((1 << 8 * size) - 1)) ^ header).to_bytes(size, "big")
+
+
+class _Data:
+    """The shards of a bundle and the tensors in them."""
+
+    def __init__(self, prefix: str, count: int, verify: bool, stored: dict[bytes, _Stored]) -> None:
+        self.prefix, self.count, self.verify, self.stored = prefix, count, verify, stored
+        self.open: dict[int, memoryview] = {}
+        for shard in {item.shard for item in stored.values() if not item.slices}:
+            if shard >= count or not os.path.isfile(self.name(shard)):
+                beside = sorted(os.path.basename(f) for f in glob.glob(glob.escape(prefix) + ".data-*"))
+                raise WeightsError(
+                    f"{prefix}.index: its shard {os.path.basename(self.name(shard))} is missing"
+                    f" (beside it: {', '.join(beside) or 'no shard'}); copy all files together"
+                )
+
+    def name(self, shard: int) -> str:
+        return f"{self.prefix}.data-{shard:05d}-of-{self.count:05d}"
+
+    def bytes_of(self, item: _Stored) -> memoryview:
+        if item.shard not in self.open:
+            self.open[item.shard] = mapped(self.name(item.shard))
+        shard = self.open[item.shard]
+        if item.offset + item.size > len(shard):
+            raise WeightsError(
+                f"its bytes {item.offset} to {item.offset + item.size} lie past the end of"
+                f" {os.path.basename(self.name(item.shard))} ({len(shard)} bytes): the file is truncated"
+            )
+        return shard[item.offset : item.offset + item.size]
+
+    def tensor(self, name: str) -> np.ndarray:
+        key = name.encode("utf-8")
+        item = self.stored[key]
+        if not item.slices:
+            return self.whole(item)
+        return self.assembled(key, item)
+
+    def whole(self, item: _Stored) -> np.ndarray:
+        """A tensor that lies in one piece, as a view of the map."""
+        dtype = dtype_of(name_of(item.dtype))
+        data = self.bytes_of(item)
+        count = 1
+        for size in item.shape:
+            count *= size
+        if item.dtype == STRING:
+            return _strings(data, count, item, self.verify)
+        if count * dtype.itemsize != item.size:
+            raise WeightsError(
+                f"{item.size} bytes are no {name_of(item.dtype)} tensor of shape {item.shape}: damaged"
+            )
+        if self.verify and masked_crc(data) != item.crc:
+            raise WeightsError(
+                f"crc mismatch in {os.path.basename(self.name(item.shard))}: the file is damaged"
+            )
+        array = np.frombuffer(data, dtype) if count else np.empty(0, dtype)
+        array = array.reshape(item.shape)
+        array.flags.writeable = False
+        return array
+
+    def assembled(self, key: bytes, item: _Stored) -> np.ndarray:
+        """A partitioned variable, put together from its slices, which must cover it exactly once."""
+        dtype = dtype_of(name_of(item.dtype))
+        pieces, covered, total = [], 0, 1
+        for size in item.shape:
+            total *= size
+        for extents in item.slices:
+            part = self.stored.get(_slice_key(key, extents))
+            if part is None:
+                raise WeightsError(f"the slice {extents} of this partitioned variable is missing")
+            where, count = [], 1
+            if len(extents) != len(item.shape):
+                raise WeightsError("a slice of another rank than its variable: the file is damaged")
+            for (start, length), size in zip(extents, item.shape, strict=True):
+                length = size - start if length < 0 else length
+                if start < 0 or length < 0 or start + length > size:
+                    raise WeightsError(f"the slice {extents} does not lie in shape {item.shape}: damaged")
+                where.append(slice(start, start + length))
+                count *= length
+            if part.dtype != item.dtype or part.shape != tuple(s.stop - s.start for s in where):
+                raise WeightsError(
+                    f"the slice {extents} has another shape or dtype than its variable says: damaged"
+                )
+            pieces.append((tuple(where), part))
+            covered += count
+        if covered != total:
+            raise WeightsError(
+                f"its slices hold {covered} of {total} values: damaged, or a merge that lost a part"
+            )
+        if total * dtype.itemsize > sum(part.size for _, part in pieces) and item.dtype != STRING:
+            raise WeightsError("its slices hold fewer bytes than the variable needs: damaged")
+        array = np.empty(item.shape, dtype)
+        for where_, part in pieces:
+            array[where_] = self.whole(part)
+        array.flags.writeable = False
+        return array
+
+
+def _strings(data: memoryview, count: int, item: _Stored, verify: bool) -> np.ndarray:
+    """A string tensor: varint lengths, crc of the lengths, then the bytes."""
+    if count > item.size:
+        raise WeightsError(f"{item.size} bytes are no {count} strings: damaged")
+    at, lengths = 0, []
+    for _ in range(count):
+        length, at = varint(data, at, len(data))
+        lengths.append(length)
+    if at + 4 + sum(lengths) != len(data):
+        raise WeightsError("its strings do not fill its bytes: damaged")
+    widths = b"".join(n.to_bytes(4 if n < 1 << 32 else 8, "little") for n in lengths)
+    if verify:
+        check, body = data[at : at + 4], data[at + 4 :]
+        if int.from_bytes(check, "little") != masked_crc(widths) or item.crc != masked_crc(
+            widths, check, body
+        ):
+            raise WeightsError("crc mismatch: the file is damaged")
+    at += 4
+    array = np.empty(count, object)
+    for number, length in enumerate(lengths):
+        array[number] = bytes(data[at : at + length])
+        at += length
+    return array.reshape(item.shape)
+
+
+def prefix_of(path: str) -> str:
+    """The prefix of a bundle, given its index or one of its shards."""
+    return re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)

@@ -1,0 +1,94 @@
+"""What every reader returns: a lazy, read-only mapping from tensor name to array."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from tfport.weights.errors import WeightsError
+
+__all__ = ["Checkpoint", "Entry", "plain"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One tensor of a checkpoint.
+
+    ``layers`` are names of the owning layer ("block1/conv1"), ``paths`` its places among the objects
+    ("layers/conv2d_1", "encoder/conv"), ``variable`` the variable's name in the layer ("kernel") where the
+    format tells it, ``index`` its position there. ``ignored`` is empty for a weight, else why it is none
+    (optimizer slot, counter, seed).
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], np.ndarray] = dataclasses.field(repr=False, compare=False)
+    layers: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    variable: str | None = None
+    index: int | None = None
+    ignored: str = ""
+    double_of: str = ""
+
+    @property
+    def nbytes(self) -> int | None:
+        """Size of the values in bytes; None for strings."""
+        if self.dtype == "string":
+            return None
+        from tfport.weights.dtypes import dtype_of
+
+        return int(np.prod(self.shape, dtype=object)) * dtype_of(self.dtype).itemsize
+
+
+class Checkpoint(Mapping[str, np.ndarray]):
+    """Tensors by name, each read when it is asked for; arrays are read-only views of the file where possible.
+
+    ``format`` names the format; ``entries`` holds shape and dtype without reading values; ``orders`` are
+    lists of keys in the order in which the model itself lists its variables, each for one list that the file
+    stores.
+    """
+
+    def __init__(
+        self, path: str, format: str, entries: Sequence[Entry], orders: Sequence[Sequence[str]] = ()
+    ) -> None:
+        self.path = path
+        self.format = format
+        self.entries: dict[str, Entry] = {entry.key: entry for entry in entries}
+        self.orders = tuple(tuple(order) for order in orders)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        entry = self.entries[key]
+        try:
+            array = entry.read()
+        except WeightsError as error:
+            raise WeightsError(f"{self.path}: {key}: {error}") from None
+        if array.shape != entry.shape:
+            raise WeightsError(f"{self.path}: {key}: holds shape {array.shape}, its entry says {entry.shape}")
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.format} {self.path!r}, {len(self)} tensors>"
+
+
+def plain(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
+    """A checkpoint made of any mapping of names to arrays: TensorFlow variable names such as
+    ``conv1/kernel:0``.
+    """
+    from tfport.weights.names import describe
+
+    entries = []
+    for key in arrays:
+        array = np.asarray(arrays[key])
+        dtype = "string" if array.dtype.kind in "OSU" else array.dtype.name
+        entries.append(Entry(key, array.shape, dtype, lambda k=key: np.asarray(arrays[k]), **describe(key)))  # type: ignore[misc]
+    weights = [entry.key for entry in entries if not entry.ignored]
+    return Checkpoint("<mapping>", "mapping", entries, [weights])

@@ -1,0 +1,199 @@
+"""HDF5 files through h5py, read defensively: no link is followed out of the file, contiguous data is mapped.
+
+Values of contiguous, unfiltered datasets are views of the file; others are read by h5py when asked for.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tfport.weights.checkpoint import Entry
+from tfport.weights.errors import WeightsError
+
+__all__ = ["HDF5_ERRORS", "attribute", "datasets", "groups", "open_hdf5", "reader", "texts"]
+
+HDF5_ERRORS = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
+"""What h5py raises on damaged files; each is turned into a WeightsError with the file's name."""
+
+_DEEPEST = 32
+_MOST_OBJECTS = 1_000_000
+_NUMBERS = frozenset(
+    [
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bool",
+    ]
+)
+
+
+def open_hdf5(data: memoryview, where: str) -> Any:
+    """An h5py.File over mapped bytes (a file, or a stored member of a zip)."""
+    import h5py
+
+    try:
+        return h5py.File(_Bytes(data), "r")
+    except HDF5_ERRORS as error:
+        raise WeightsError(f"{where}: not a readable HDF5 file, or truncated ({error})") from None
+
+
+class _Bytes(io.RawIOBase):
+    """A read-only file over a memoryview, without a copy of the whole."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data, self.at = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = offset + (0, self.at, len(self.data))[whence]
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.data[self.at : self.at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self.at += len(piece)
+        return len(piece)
+
+
+def _children(group: Any) -> Iterator[tuple[str, Any]]:
+    """Members by hard links, in the file's order; soft and external links are refused."""
+    import h5py
+
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise WeightsError(
+                f"{group.name}/{name} is a link to elsewhere: refused; save the weights into one file"
+            )
+        yield name, group[name]
+
+
+def groups(root: Any) -> Iterator[tuple[str, Any]]:
+    """All groups below ``root`` as (path without leading slash, group), ``root`` first with path ""."""
+    import h5py
+
+    stack, seen = [("", root, 0)], 0
+    while stack:
+        path, group, depth = stack.pop()
+        seen += 1
+        if depth > _DEEPEST or seen > _MOST_OBJECTS:
+            raise WeightsError("its groups are nested too deep or too many: damaged or made to harm")
+        yield path, group
+        below = [
+            (f"{path}/{n}" if path else n, c, depth + 1)
+            for n, c in _children(group)
+            if isinstance(c, h5py.Group)
+        ]
+        stack.extend(reversed(below))
+
+
+def datasets(group: Any) -> list[tuple[str, Any]]:
+    """The datasets directly in ``group``; those with data in other files, and virtual ones, are refused."""
+    import h5py
+
+    found = []
+    for name, child in _children(group):
+        if isinstance(child, h5py.Dataset):
+            if child.external or child.is_virtual:
+                raise WeightsError(f"{child.name} keeps its data in another file: refused")
+            found.append((name, child))
+    return found
+
+
+def attribute(group: Any, name: str) -> Any:
+    """An attribute, or None; a long list that Keras cut into ``name0``, ``name1``, ... is joined."""
+    if name in group.attrs:
+        return group.attrs[name]
+    pieces: list[Any] = []
+    while f"{name}{len(pieces)}" in group.attrs:
+        pieces.append(group.attrs[f"{name}{len(pieces)}"])
+    return np.concatenate(pieces) if pieces else None
+
+
+def texts(value: Any) -> list[str]:
+    """A list attribute as strings."""
+    return [
+        v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else str(v) for v in np.ravel(value)
+    ]
+
+
+def reader(data: memoryview, dataset: Any) -> tuple[str, Callable[[], np.ndarray]]:
+    """The TensorFlow dtype name of a dataset and a function that reads it."""
+    marked = dataset.attrs.get("dtype", "")
+    marked = marked.decode() if isinstance(marked, bytes) else str(marked)
+    kind = dataset.dtype
+    if kind.kind in "OSU":
+        return "string", lambda: np.asarray(dataset[()], object)
+    if marked == "bfloat16":
+        return "bfloat16", lambda: _bfloat16(dataset)
+    if kind.name not in _NUMBERS:
+        raise WeightsError(f"{dataset.name}: dtype {kind} is none that TensorFlow writes")
+    shape, size = dataset.shape or (), int(np.prod(dataset.shape or (), dtype=object)) * kind.itemsize
+    offset = dataset.id.get_offset() if dataset.chunks is None else None
+    if dataset.chunks is None and offset is not None and kind.isnative:
+        if offset + size > len(data):
+            raise WeightsError(f"{dataset.name}: its values lie past the end of the file: it is truncated")
+        return kind.name, lambda: _view(data, offset, size, kind, shape)
+    if dataset.chunks is None and size > max(1 << 16, len(data)):
+        raise WeightsError(f"{dataset.name}: claims {size} bytes in a file of {len(data)}: damaged")
+    return kind.name, lambda: _through(dataset)
+
+
+def _view(data: memoryview, offset: int, size: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.frombuffer(data[offset : offset + size], dtype) if size else np.empty(0, dtype)
+    array = array.reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def _through(dataset: Any) -> np.ndarray:
+    try:
+        array = np.asarray(dataset[()])
+    except HDF5_ERRORS as error:
+        raise WeightsError(f"its values cannot be read ({error}): damaged") from None
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _bfloat16(dataset: Any) -> np.ndarray:
+    from tfport.weights.dtypes import dtype_of
+
+    array = _through(dataset)
+    return (
+        array.view(dtype_of("bfloat16")) if array.dtype.itemsize == 2 else array.astype(dtype_of("bfloat16"))
+    )
+
+
+def entry(data: memoryview, dataset: Any, **about: Any) -> Entry:
+    """The Entry of one dataset, keyed by its path in the file."""
+    dtype, read = reader(data, dataset)
+    return Entry(about.pop("key"), tuple(dataset.shape or ()), dtype, read, **about)

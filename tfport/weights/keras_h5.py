@@ -1,0 +1,83 @@
+"""Legacy Keras ``.h5``: whole models and weights, of Keras 1, 2 and 3.
+
+Layout: group ``model_weights`` (or the root, for weights alone) with attribute ``layer_names`` in the model's
+order; each layer a group with attribute ``weight_names``; a nested model is one group that holds all its
+weights, trainable ones first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.errors import WeightsError
+from tfport.weights.hdf5 import attribute, datasets, entry, groups, texts
+from tfport.weights.names import canonical, not_a_weight, suffixes
+
+__all__ = ["is_legacy", "read_legacy_h5"]
+
+_TOP = "top_level_model_weights"
+
+
+def is_legacy(root: Any) -> bool:
+    """Whether an open HDF5 file is of the legacy kind."""
+    group = root.get("model_weights", root)
+    return attribute(group, "layer_names") is not None
+
+
+def read_legacy_h5(root: Any, data: memoryview, path: str) -> Checkpoint:
+    """Read an open legacy file; keys are paths in the file."""
+    base = "model_weights" if "model_weights" in root else ""
+    group = root[base] if base else root
+    layers = texts(attribute(group, "layer_names"))
+    entries: list[Entry] = []
+    for layer in [*layers, *([_TOP] if _TOP in group and _TOP not in layers else [])]:
+        if layer not in group:
+            raise WeightsError(f"{path}: layer {layer!r} is listed and not in the file: damaged")
+        names = attribute(group[layer], "weight_names")
+        for weight in texts(names) if names is not None else []:
+            entries.append(_entry(data, group[layer], layer, weight, base))
+    order = [e.key for e in entries if not e.ignored]
+    for name, below in groups(root):
+        if name.split("/")[0] == "optimizer_weights":
+            for leaf, dataset in datasets(below):
+                entries.append(entry(data, dataset, key=f"{name}/{leaf}", ignored="optimizer state"))
+    return Checkpoint(path, "Keras .h5 (legacy)", entries, [order])
+
+
+def _entry(data: memoryview, group: Any, layer: str, weight: str, base: str) -> Entry:
+    parent = group
+    *above, leaf = weight.split("/")
+    for part in above:
+        parent = dict(_subgroups(parent)).get(part)
+        if parent is None:
+            raise WeightsError(f"{layer}: weight {weight!r} is listed and not in the file: damaged")
+    dataset = dict(datasets(parent)).get(leaf)
+    if dataset is None:
+        raise WeightsError(f"{layer}: weight {weight!r} is listed and not in the file: damaged")
+    key = "/".join(part for part in (base, layer, weight) if part)
+    scope = re.sub(r":\d+$", "", weight).rpartition("/")[0]
+    names = suffixes(scope)
+    if layer != _TOP:
+        if scope.split("/")[-1] == layer or layer in names:
+            names = [layer]
+        else:  # a nested model: inner/i1 (Keras 3 names it so, Keras 2 leaves the model's name out)
+            names = [n if n.split("/")[0] == layer else f"{layer}/{n}" for n in names] or [layer]
+            inside = [n for n in suffixes(scope) if n.split("/")[0] == layer and n != layer]
+            names = [*inside, *(n for n in names if n not in inside)]
+    about: dict[str, Any] = {"variable": canonical(weight), "ignored": not_a_weight(weight)}
+    if leaf.split("_param_")[0] != leaf or re.fullmatch(
+        r"param_\d+", leaf
+    ):  # Keras 1 names weights by number
+        about["variable"], about["index"] = None, int(leaf.rsplit("_", 1)[-1])
+    if layer == _TOP:
+        about["paths"] = ("",)
+    return entry(data, dataset, key=key, layers=tuple(dict.fromkeys(names)), **about)
+
+
+def _subgroups(group: Any) -> list[tuple[str, Any]]:
+    import h5py
+
+    return [(n, group[n]) for n in group if isinstance(group.get(n, getlink=True), h5py.HardLink)
+            and isinstance(group[n], h5py.Group)]  # fmt: skip

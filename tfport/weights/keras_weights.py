@@ -1,0 +1,100 @@
+"""Keras 3 ``.weights.h5``: ``layers/conv2d_1/vars/0``, and the same file inside ``.keras``.
+
+Groups are named by class and counter, not by the layer; newer files carry the layer's name as attribute
+``name`` of ``vars``, and ``.keras`` files have config.json, which tells names, classes and order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.hdf5 import datasets, entry, groups
+from tfport.weights.names import snake_case
+
+__all__ = ["CONTAINERS", "group_names", "read_weights_h5"]
+
+CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+"""Groups that hold the layers of a model: Keras 3, and the same format as Keras 2.12 to 2.15 wrote it."""
+
+
+def read_weights_h5(
+    root: Any, data: memoryview, path: str, config: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """Read an open file; keys are paths in it. ``config`` is the model's config.json, if there is one."""
+    holders = {name[: -len("/vars")] if name != "vars" else "": group for name, group in groups(root)
+               if name == "vars" or name.endswith("/vars")}  # fmt: skip
+    names = {holder: group.attrs.get("name") for holder, group in holders.items()}
+    told = group_names(config, set(holders)) if config else {}
+    entries: list[Entry] = []
+    for holder, group in holders.items():
+        called = _called(holder, names, told)
+        for leaf, dataset in datasets(group):
+            key = f"{holder}/vars/{leaf}" if holder else f"vars/{leaf}"
+            entries.append(entry(
+                data, dataset, key=key, layers=(called,) if called else (), paths=(holder,),
+                index=int(leaf) if leaf.isdigit() else None, variable=None if leaf.isdigit() else leaf,
+                ignored=_ignored(holder),
+            ))  # fmt: skip
+    entries.sort(key=lambda e: (e.paths, e.index if e.index is not None else -1))
+    checkpoint = Checkpoint(path, "Keras .weights.h5", entries)
+    return checkpoint
+
+
+def _ignored(holder: str) -> str:
+    parts = holder.split("/")
+    if parts[0] == "optimizer":
+        return "optimizer state"
+    if any(part.startswith("seed_generator") for part in parts):
+        return "state of a random seed generator"
+    if parts[0] in ("metrics", "_metrics", "_compile_metrics", "_compile_loss", "_loss_tracker"):
+        return "state of a metric"
+    return ""
+
+
+def _called(holder: str, names: Mapping[str, Any], told: Mapping[str, str]) -> str:
+    """The name of the layer of a group with those of the models it is nested in: inner/i1. Empty when not
+    known.
+    """
+    if holder in told:
+        return told[holder]
+    parts, at, found = holder.split("/"), 0, []
+    while at < len(parts):
+        step = 2 if parts[at] in CONTAINERS and at + 1 < len(parts) else 1
+        at += step
+        name = names.get("/".join(parts[:at]))
+        if name is None:
+            if at < len(parts):
+                continue
+            return ""
+        found.append(name.decode() if isinstance(name, bytes) else str(name))
+    return "/".join(found) if holder else ""
+
+
+def group_names(config: Mapping[str, Any], holders: set[str]) -> dict[str, str]:
+    """The layer's name of each group, from a Functional or Sequential config; nested models as inner/i1."""
+    found: dict[str, str] = {}
+    _tell(config.get("config", {}), "", "", holders, found)
+    return found
+
+
+def _tell(config: Any, prefix: str, scope: str, holders: set[str], found: dict[str, str]) -> None:
+    layers = config.get("layers") if isinstance(config, Mapping) else None
+    if not isinstance(layers, list):
+        return
+    container = next(
+        (c for c in CONTAINERS if any(h.startswith(f"{prefix}{c}/") for h in holders)), CONTAINERS[0]
+    )
+    counters: dict[str, int] = {}
+    for layer in layers:
+        if not isinstance(layer, Mapping) or not isinstance(layer.get("config"), Mapping):
+            return
+        snake = snake_case(str(layer.get("class_name", "")).rsplit(">", 1)[-1])
+        count = counters.get(snake, 0)
+        counters[snake] = count + 1
+        group = f"{prefix}{container}/{snake}" + (f"_{count}" if count else "")
+        name = f"{scope}{layer['config'].get('name', '')}"
+        if group in holders:
+            found[group] = name
+        _tell(layer["config"], f"{group}/", f"{name}/", holders, found)

@@ -1,0 +1,104 @@
+"""``.keras``: a zip of config.json, metadata.json and model.weights.h5.
+
+Nothing is extracted; the stored member is mapped in place. The member's crc32 is checked. Code in the config
+(Lambda layers) is never looked at: only names, classes and order are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+
+from tfport.weights.checkpoint import Checkpoint
+from tfport.weights.errors import WeightsError
+from tfport.weights.hdf5 import open_hdf5
+from tfport.weights.keras_weights import read_weights_h5
+
+__all__ = ["read_keras"]
+
+_WEIGHTS = "model.weights.h5"
+_LARGEST_CONFIG = 1 << 28
+_LARGEST_RATIO = 200
+
+
+def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoint:
+    """Read a mapped `.keras` file."""
+    try:
+        archive = zipfile.ZipFile(_File(data))
+        names = archive.namelist()
+        if _WEIGHTS not in names:
+            other = [n for n in names if n.endswith((".npz", ".h5", ".json"))]
+            raise WeightsError(
+                f"{path}: a zip without {_WEIGHTS}: not a .keras file (it holds {', '.join(other) or 'none'})"
+            )
+        config = None
+        if "config.json" in names:
+            if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
+                raise WeightsError(f"{path}: its config.json is too large: refused")
+            config = json.loads(archive.read("config.json"))
+        member = _member(archive, data, path, verify)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        OSError,
+        NotImplementedError,
+        EOFError,
+        RuntimeError,
+    ) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"{path}: a damaged .keras file ({error})") from None
+    root = open_hdf5(member, path)
+    checkpoint = read_weights_h5(root, member, path, config if isinstance(config, dict) else None)
+    checkpoint.format = "Keras .keras"
+    return checkpoint
+
+
+def _member(archive: zipfile.ZipFile, data: memoryview, path: str, verify: bool) -> memoryview:
+    """The bytes of model.weights.h5: a view where it is stored, unpacked where it is deflated."""
+    info = archive.getinfo(_WEIGHTS)
+    if info.compress_type != zipfile.ZIP_STORED:
+        if info.file_size > 1 << 24 and info.file_size > _LARGEST_RATIO * info.compress_size:
+            raise WeightsError(
+                f"{path}: {_WEIGHTS} unpacks to more than {_LARGEST_RATIO} times its size: refused"
+            )
+        return memoryview(archive.read(info))
+    at = info.header_offset
+    if bytes(data[at : at + 4]) != b"PK\x03\x04":
+        raise WeightsError(f"{path}: the zip's directory points to no member: damaged")
+    start = (
+        at
+        + 30
+        + int.from_bytes(data[at + 26 : at + 28], "little")
+        + int.from_bytes(data[at + 28 : at + 30], "little")
+    )
+    member = data[start : start + info.file_size]
+    if len(member) != info.file_size:
+        raise WeightsError(f"{path}: {_WEIGHTS} is cut off: the file is truncated")
+    if verify and zlib.crc32(member) != info.CRC:
+        raise WeightsError(f"{path}: crc mismatch of {_WEIGHTS}: the file is damaged")
+    return member
+
+
+class _File(io.BytesIO):
+    """zipfile wants a file; this one copies nothing but what is read."""
+
+    def __init__(self, data: memoryview) -> None:
+        super().__init__()
+        self.data, self.at = data, 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = max(0, offset + (0, self.at, len(self.data))[whence])
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = len(self.data) if size is None or size < 0 else self.at + size
+        piece = bytes(self.data[self.at : end])
+        self.at += len(piece)
+        return piece

@@ -1,0 +1,116 @@
+"""Names of variables: what TensorFlow and Keras call them, in one spelling; what is no weight."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["canonical", "describe", "is_automatic", "not_a_weight", "snake_case", "synonyms"]
+
+_SLOTS = frozenset(
+    [
+        "Adam",
+        "Adam_1",
+        "Momentum",
+        "RMSProp",
+        "RMSProp_1",
+        "RMSProp_2",
+        "Adagrad",
+        "Adadelta",
+        "Adadelta_1",
+        "Ftrl",
+        "Ftrl_1",
+        "AdaMax",
+        "AdaMax_1",
+        "ExponentialMovingAverage",
+        "AMSGrad",
+        "LAMB",
+        "LAMB_1",
+    ]
+)
+_COUNTERS = frozenset(
+    [
+        "global_step",
+        "save_counter",
+        "iter",
+        "iteration",
+        "iterations",
+        "_iterations",
+        "beta1_power",
+        "beta2_power",
+    ]
+)
+_SYNONYMS = {
+    "weights": ("kernel", "weight"),
+    "weight": ("kernel", "weights"),
+    "biases": ("bias",),
+    "kernel": ("depthwise_kernel", "weights"),
+    "depthwise_kernel": ("kernel", "depthwise_weights"),
+    "depthwise_weights": ("depthwise_kernel", "kernel"),
+    "pointwise_weights": ("pointwise_kernel",),
+    "embedding": ("embeddings",),
+}
+
+
+def snake_case(name: str) -> str:
+    """A class name as Keras spells it in paths: Conv2D is conv2d, ReLU is re_lu, BatchNormalization is
+    batch_normalization.
+
+    A capital that starts a run of small letters is set off from what stands before it, then every capital
+    that follows a small letter (as Keras 3 names groups in `.weights.h5`).
+    """
+    name = re.sub(r"\W", "", name)
+    name = re.sub(r"(?<=.)(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def is_automatic(name: str | None, class_name: str) -> bool:
+    """Whether Keras made the name itself (class and counter), so that the number says nothing."""
+    if name is None:
+        return True
+    last = name.rsplit("/", 1)[-1]
+    return re.fullmatch(re.escape(snake_case(class_name)) + r"(_\d+)?", last) is not None
+
+
+def canonical(name: str) -> str:
+    """The variable's own name: ``conv1/kernel:0`` is kernel, ``_kernel`` is kernel."""
+    return re.sub(r":\d+$", "", name).rsplit("/", 1)[-1].lstrip("_")
+
+
+def synonyms(name: str) -> tuple[str, ...]:
+    """Other names of the same variable, in TF1, slim and Keras 2."""
+    return _SYNONYMS.get(name, ())
+
+
+def not_a_weight(name: str) -> str:
+    """Why a variable with this full name is no weight of a model; empty when it may be one."""
+    parts = re.sub(r":\d+$", "", name).split("/")
+    last = parts[-1]
+    if last in _SLOTS:
+        return f"optimizer slot {last}"
+    if last in _COUNTERS or last.startswith(("beta1_power", "beta2_power")):
+        return "counter of the optimizer or saver"
+    if last == "seed_generator_state" or (last == "state" and "seed_generator" in parts[-2:]):
+        return "state of a random seed generator"
+    if parts[0] in ("optimizer", "optimizer_weights", "_CHECKPOINTABLE_OBJECT_GRAPH"):
+        return "optimizer state" if parts[0].startswith("optimizer") else "description of the saved objects"
+    return ""
+
+
+def describe(name: str) -> dict[str, Any]:
+    """The fields of an Entry that a full variable name gives: layer names, variable, reason to ignore."""
+    bare = re.sub(r":\d+$", "", name)
+    scope, _, variable = bare.rpartition("/")
+    return {"layers": tuple(suffixes(scope)), "variable": canonical(variable), "ignored": not_a_weight(bare)}
+
+
+def suffixes(scope: str) -> list[str]:
+    """All names by which a scope may be called, longest first: a/b/c, b/c, c. Repeated parts (conv/conv)
+    count once.
+    """
+    parts = [
+        part
+        for at, part in enumerate(scope.split("/"))
+        if part and (at == 0 or part != scope.split("/")[at - 1])
+    ]
+    return ["/".join(parts[at:]) for at in range(len(parts))]
