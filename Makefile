@@ -40,7 +40,7 @@ demo: $(STAMP)
 	$(BIN)/tfport weights $(DEMO)/cnn.weights.h5 -o $(DEMO)/cnn.safetensors --module $(DEMO)/cnn_torch.py:build
 	@echo '== verify: both programs, the same weights, the same input'
 	$(BIN)/tfport verify $(DEMO)/cnn.py:build $(DEMO)/cnn_torch.py:build \
-	    --weights $(DEMO)/cnn.weights.h5 --input 8,28,28,1
+	    --weights $(DEMO)/cnn.weights.h5 --input 8x28x28x1 --dtype float32,float64
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/convert.py

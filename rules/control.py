@@ -25,13 +25,11 @@ def _result(value):
 @prove([(array(False, "bool"), lambda: 1), (array(True, "bool"), lambda: 2)], default=lambda: 3)
 @prove([(array(False, "bool"), lambda: 1.0)], lambda: 3.0)
 @prove([(array(True, "bool"), lambda: 1.0), (array(True, "bool"), lambda: 2.0)], exclusive=False)
-@prove([(array(True, "bool"), lambda: 1.0), (array(True, "bool"), lambda: 2.0)], exclusive=True, raises=True)
 def case(pred_fn_pairs, default=None, exclusive=False, strict=False, name="case"):
-    """The result of the first function whose predicate is true, else of ``default``."""
+    """The result of the first function whose predicate is true, else of ``default``. As in TensorFlow run eagerly,
+    ``exclusive`` is not checked."""
     pairs = list(pred_fn_pairs.items() if isinstance(pred_fn_pairs, dict) else pred_fn_pairs)
     chosen = [function for pred, function in pairs if bool(pred)]
-    if exclusive and len(chosen) > 1:
-        raise ValueError(f"{len(chosen)} predicates are true and exclusive=True")
     if not chosen and default is None:
         raise ValueError("no predicate is true and there is no default")
     return (chosen[0] if chosen else default)()
@@ -63,8 +61,8 @@ def while_loop(cond, body, loop_vars, shape_invariants=None, parallel_iterations
 @rule("tf.compat.v1.while_loop", "tf.while_loop", version=1)
 @prove(lambda i, x: i < 3, lambda i, x: (i + 1, x * 2.0), (array(0, "int32"), f32(2)))
 @prove(lambda i: i < 10, lambda i: i + 3, [array(0, "int32")])
-@prove(lambda i: i < 10, lambda i: [i + 3], [0], maximum_iterations=2)
-@prove(lambda i: i < 10, lambda i: [i + 3], [0], return_same_structure=True)
+@prove(lambda i: i < 10, lambda i: i + 3, [0], maximum_iterations=2)
+@prove(lambda i: i < 10, lambda i: [i + 3], [array(0, "int32")], return_same_structure=True)
 def while_loop_v1(cond, body, loop_vars, shape_invariants=None, parallel_iterations=10, back_prop=True,
                   swap_memory=False, name=None, maximum_iterations=None, return_same_structure=False):  # fmt: skip
     """tf.while_loop of TensorFlow 1: a single variable comes back by itself, not in a list."""

@@ -108,7 +108,7 @@ def _eye(rows, columns, batch, dtype):
     return matrix.expand(*ints(batch), *matrix.shape).clone()
 
 
-@rule("tf.constant")
+@rule("tf.constant", returns="dtype|value")
 @prove(3)
 @prove(2.5)
 @prove(True)

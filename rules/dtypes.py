@@ -64,6 +64,8 @@ CONSTANTS = {
 @prove(f32(3), torch.complex64, grad=False)
 @prove(True, torch.float32)
 @prove([1, 2], "float32")
+@prove(i32(3), "float32")
+@prove(f32(3), dtype="int32")
 @prove(f32(2), torch.float32)
 @prove(f32(0, 2), torch.int64)
 def cast(x: Tensor, dtype, name=None):

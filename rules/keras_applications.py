@@ -12,10 +12,10 @@ import contextlib
 import numpy as np
 import torch
 
-from tfport.compat.keras import activations as _activations
-from tfport.compat.keras import applications as _applications
+from tfport.compat.keras import activation as _activations
 from tfport.compat.keras import model as _model
 from tfport.compat.keras import symbol as _symbol
+from tfport.compat.keras import zoo as _applications
 from tfport.rule import rule
 
 

@@ -165,7 +165,7 @@ def LeakyReLU(negative_slope=0.3):
     return nn.LeakyReLU(negative_slope)
 
 
-@layer("tf.keras.layers.PReLU", layout="any", weights={"alpha": ("weight", "... c -> c ...")})
+@layer("tf.keras.layers.PReLU", layout="first", weights={"alpha": ("weight", "... c -> c ...")})
 def PReLU(alpha_initializer="zeros", alpha_regularizer=None, alpha_constraint=None, shared_axes=None, *, size):
     """One slope per element after the batch, unless ``shared_axes`` (counted from 1, as positions of the value)."""
     if shared_axes is None:

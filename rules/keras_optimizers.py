@@ -13,8 +13,8 @@ from tfport.rule import rule
 RENAMED = {"lr": "learning_rate"}
 
 
-@rule("tf.keras.optimizers.Optimizer", "tf.optimizers.Optimizer", "tf.keras.optimizers.experimental.Optimizer",
-      renamed=RENAMED, pure=False)  # fmt: skip
+@rule("tf.keras.optimizers.Optimizer", "tf.optimizers.Optimizer",
+      "tf.keras.optimizers.experimental.Optimizer", renamed=RENAMED, pure=False)  # fmt: skip
 class Optimizer(KerasOptimizer):
     """The base class.
 
@@ -198,7 +198,7 @@ class Adagrad(Optimizer):
 
 
 @rule("tf.keras.optimizers.Adadelta", "tf.optimizers.Adadelta", "tf.keras.optimizers.experimental.Adadelta",
-      renamed=RENAMED, pure=False)  # fmt: skip
+      "tf.keras.optimizers.legacy.Adadelta", renamed=RENAMED, pure=False)  # fmt: skip
 class Adadelta(Optimizer):
     """Adadelta with rate .001 and rho .95 (torch: 1 and .9)."""
 
@@ -246,11 +246,12 @@ class Adamax(Optimizer):
 
 
 @rule("tf.keras.optimizers.Nadam", "tf.optimizers.Nadam", "tf.keras.optimizers.experimental.Nadam",
-      "tf.keras.optimizers.legacy.Nadam", renamed=RENAMED, pure=False)  # fmt: skip
+      renamed=RENAMED, pure=False)  # fmt: skip
 class Nadam(Optimizer):
     """Nadam with the momentum schedule ``beta_1 * (1 - .5 * .96**t)``; its product is kept with the count."""
 
     slots = ("momentum", "velocity")
+    schedule_decay = 1.0  # the factor of t in the schedule
 
     def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
                  epsilon: float = 1e-7,
@@ -264,16 +265,16 @@ class Nadam(Optimizer):
         if not every or int(self._count + 1) % every == 0:
             dtype = self._known()[0].dtype
             product = first.get("u_product", torch.ones((), dtype=dtype))
-            decay = 1.0 - 0.5 * torch.tensor(0.96, dtype=dtype) ** self._step(
-                dtype
-            )  # exact here, float32 below
+            exponent = self.schedule_decay * self._step(dtype)
+            decay = 1.0 - 0.5 * torch.tensor(0.96, dtype=dtype) ** exponent
             first["u_product"] = product * self.beta_1 * decay
         super()._apply(grads, variables)
 
     def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
         t, beta_1, beta_2 = self._step(dtype), scalar(self.beta_1, dtype), scalar(self.beta_2, dtype)
-        decay = scalar(0.96, dtype)
-        now, after = beta_1 * (1.0 - 0.5 * decay**t), beta_1 * (1.0 - 0.5 * decay ** (t + 1))
+        base, factor = scalar(0.96, dtype), self.schedule_decay  # float32 first here, exact in the product
+        now = beta_1 * (1.0 - 0.5 * base ** (factor * t))
+        after = beta_1 * (1.0 - 0.5 * base ** (factor * (t + 1)))
         product = self.param_groups[0]["u_product"].to(dtype)
         m, v = _moments(self, grads, variables, (1 - beta_1).item(), (1 - beta_2).item())
         ahead = torch._foreach_div(torch._foreach_mul(m, after.item()), (1 - product * after).item())
@@ -284,16 +285,17 @@ class Nadam(Optimizer):
 
 
 @rule("tf.keras.optimizers.Ftrl", "tf.optimizers.Ftrl", "tf.keras.optimizers.experimental.Ftrl",
-      renamed=RENAMED, pure=False)  # fmt: skip
+      "tf.keras.optimizers.legacy.Ftrl", renamed=RENAMED, pure=False)  # fmt: skip
 class Ftrl(Optimizer):
     """Follow the regularised leader; torch has no twin."""
 
     slots = ("accumulator", "linear")
 
     def __init__(
-        self, learning_rate: Any = 0.001, learning_rate_power: float = -0.5, initial_accumulator_value: float = 0.1,
-        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0,
-        l2_shrinkage_regularization_strength: float = 0.0, beta: float = 0.0, *options: Any, **named: Any,
+        self, learning_rate: Any = 0.001, learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0, l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0, *options: Any, **named: Any,
     ) -> None:  # fmt: skip
         super().__init__(learning_rate, *options, **named)
         if learning_rate_power > 0:
@@ -350,3 +352,78 @@ class Lion(Optimizer):
         torch._foreach_sub_(variables, torch._foreach_mul(torch._foreach_sign(mixed), rate.item()))
         torch._foreach_mul_(m, beta_2.item())
         torch._foreach_add_(m, torch._foreach_mul(grads, (1.0 - beta_2).item()))
+
+
+# Keras 2, where its formulas are others than those of Keras 3.
+
+
+def _squares(average: Tensors, grads: Tensors, rho: torch.Tensor) -> None:
+    """``average = rho * average + (1 - rho) * grads ** 2``, in place."""
+    torch._foreach_mul_(average, rho.item())
+    torch._foreach_add_(average, torch._foreach_mul(torch._foreach_mul(grads, grads), (1 - rho).item()))
+
+
+@rule("tf.keras.optimizers.legacy.RMSprop", renamed=RENAMED, pure=False)
+class LegacyRMSprop(RMSprop):
+    """RMSprop of Keras 2: epsilon outside the root without momentum, inside it with momentum."""
+
+    def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
+        if self.momentum > 0:
+            super()._update(grads, variables, rate, dtype)
+            return
+        rho = scalar(self.rho, dtype)
+        velocity = [self._slot("velocity", p) for p in variables]
+        _squares(velocity, grads, rho)
+        inside = velocity
+        if self.centered:
+            mean = [self._slot("average_gradient", p) for p in variables]
+            torch._foreach_mul_(mean, rho.item())
+            torch._foreach_add_(mean, torch._foreach_mul(grads, (1 - rho).item()))
+            inside = list(torch._foreach_sub(velocity, torch._foreach_mul(mean, mean)))
+        root = torch._foreach_add(torch._foreach_sqrt(inside), self.epsilon)
+        torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(grads, rate.item()), root))
+
+
+@rule("tf.keras.optimizers.legacy.Adagrad", renamed=RENAMED, pure=False)
+class LegacyAdagrad(Adagrad):
+    """Adagrad of Keras 2: epsilon outside the root."""
+
+    def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
+        total = [self._slot("accumulator", p) for p in variables]
+        torch._foreach_add_(total, torch._foreach_mul(grads, grads))
+        root = torch._foreach_add(torch._foreach_sqrt(total), self.epsilon)
+        torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(grads, rate.item()), root))
+
+
+@rule("tf.keras.optimizers.legacy.Nadam", renamed=RENAMED, pure=False)
+class LegacyNadam(Nadam):
+    """Nadam of Keras 2: the schedule is ``.96**(.004 * t)``; ``schedule_decay`` is that factor."""
+
+    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
+                 epsilon: float = 1e-7, name: str = "Nadam", *, schedule_decay: float = 0.004,
+                 **named: Any) -> None:  # fmt: skip
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **named)
+        self.schedule_decay = schedule_decay
+
+
+@rule("tf.keras.optimizers.get", "tf.optimizers.get", pure=False)
+def get(identifier):
+    """An optimiser by name ("adam"), by configuration ({"class_name": ..., "config": ...}), or as it is."""
+    return _get(identifier)
+
+
+@rule("tf.keras.optimizers.deserialize", "tf.optimizers.deserialize", pure=False)
+def deserialize(config, custom_objects=None):
+    """An optimiser by its configuration, {"class_name": ..., "config": ...}."""
+    return _get(config)
+
+
+def _get(identifier):
+    if isinstance(identifier, Optimizer):
+        return identifier
+    named = identifier if isinstance(identifier, dict) else {"class_name": identifier, "config": {}}
+    classes = (Adam, AdamW, SGD, RMSprop, Adagrad, Adadelta, Adamax, Nadam, Ftrl, Lion)
+    for cls in classes:
+        if cls.__name__.lower() == str(named.get("class_name")).lower():
+            return cls(**named["config"])
+    raise ValueError(f"{identifier!r} is no optimiser; known are {', '.join(c.__name__ for c in classes)}")

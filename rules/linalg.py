@@ -217,16 +217,6 @@ def trace(x: Tensor, name=None):
     return torch.diagonal(x, dim1=-2, dim2=-1).sum(-1)
 
 
-@rule("tf.linalg.matrix_transpose", "tf.matrix_transpose", returns="a")
-@prove(f32(2, 3, 4))
-@prove(c64(2, 3), conjugate=True)
-def matrix_transpose(a: Tensor, name="matrix_transpose", conjugate=False):
-    """The last two axes exchanged."""
-    if conjugate:
-        return a.mH
-    return a.mT
-
-
 @rule("tf.linalg.adjoint", returns="matrix")
 @prove(c64(2, 3, 4))
 @prove(f32(2, 3))

@@ -418,23 +418,6 @@ def angle(input: Tensor, name=None):
     return torch.angle(input)
 
 
-@rule("tf.math.zero_fraction", "tf.zero_fraction", "tf.nn.zero_fraction", returns="float32")
-@prove(array([0.0, 1.0, 0.0, -0.0]))
-@prove(i32(20))
-@prove(f64(3))
-def zero_fraction(value: Tensor, name=None):
-    """The share of zeros, a float32 scalar."""
-    return torch.mean((value == 0).float())
-
-
-@rule("tf.math.invert_permutation", "tf.invert_permutation", returns="x")
-@prove(array([2, 0, 1], "int32"))
-@prove(array([3, 4, 0, 2, 1], "int64"))
-def invert_permutation(x: Tensor, name=None):
-    """The inverse of a permutation of 0 .. n-1."""
-    return torch.argsort(x).to(x.dtype)
-
-
 @rule("tf.math.is_nan", "tf.is_nan", returns="bool")
 @prove(_EDGES)
 @prove(f64(3))
@@ -487,3 +470,23 @@ def lbeta(x: Tensor, name=None):
 
 def _lbeta(x):
     return torch.sum(torch.lgamma(x), dim=-1) - torch.lgamma(torch.sum(x, dim=-1))
+
+
+@rule("tf.sigmoid", "tf.math.sigmoid", "tf.nn.sigmoid", returns="x")
+@prove(f32(2, 3, 4))
+@prove(f64(5))
+@prove(f16(3))
+@prove(_EDGES, grad=False)
+@prove(array([-100.0, 100.0, 0.0]))
+def sigmoid(x: Tensor, name=None):
+    """1 / (1 + exp(-x))."""
+    return torch.sigmoid(x)
+
+
+@rule("tf.tanh", "tf.math.tanh", "tf.nn.tanh", returns="x")
+@prove(f32(2, 3, 4))
+@prove(f64(5))
+@prove(_EDGES, grad=False)
+def tanh(x: Tensor, name=None):
+    """Hyperbolic tangent."""
+    return torch.tanh(x)

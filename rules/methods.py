@@ -9,6 +9,22 @@ from tfport.compat.arguments import to_tensor
 from tfport.rule import boolean, f32, f64, i32, method, prove
 
 
+class _Shape:
+    """An object of a program with the methods of a shape."""
+
+    def as_list(self):
+        """The sizes."""
+        return [2, 3]
+
+    def is_fully_defined(self):
+        """Whether all sizes are known."""
+        return True
+
+    def num_elements(self):
+        """The product of the sizes."""
+        return 6
+
+
 @method("get_shape", returns="python")
 @prove(f32(2, 3))
 @prove(f32())
@@ -21,6 +37,7 @@ def get_shape(self):
 
 
 @method("as_list", returns="python")
+@prove(_Shape())
 def as_list(self):
     """A shape as a list; a list or tuple stands for itself, anything else has its own ``as_list``."""
     if isinstance(self, (list, tuple)):
@@ -139,23 +156,19 @@ def read_value(self):
     return _value(self, "read_value")
 
 
-@method("initialized_value", returns="self")
-def initialized_value(self):
-    """The values of a variable, which torch initialises where it is made."""
-    return _value(self, "initialized_value")
-
-
 def _value(variable, name):
     return variable.clone() if torch.is_tensor(variable) else getattr(variable, name)()
 
 
 @method("is_fully_defined", returns="python")
+@prove(_Shape())
 def is_fully_defined(self):
     """Whether every size of a shape is known: always, for a torch.Size."""
     return None not in self if isinstance(self, (list, tuple)) else self.is_fully_defined()
 
 
 @method("num_elements", returns="python")
+@prove(_Shape())
 def num_elements(self):
     """The number of values of a shape."""
     return int(np.prod(self)) if isinstance(self, (list, tuple)) else self.num_elements()

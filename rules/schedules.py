@@ -212,8 +212,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         return _f32(self.initial_learning_rate) * ((1 - alpha) * shape + alpha)
 
 
-# TensorFlow 1: functions of a global step. In graph mode their result follows the step; in eager mode it is a function
-# without arguments. `Live` is both.
+# TensorFlow 1: functions of a global step. In graph mode their result follows the step; in eager mode it is
+# a function without arguments. `Live` is both.
 
 
 @rule("tf.train.exponential_decay", pure=False)

@@ -196,8 +196,10 @@ class GradientTape:
         again = bool(_RECORDING)
         others = any(not tape._spent for tape in self._beside)
         with torch.autograd.set_multithreading_enabled(not again):  # operations are numbered per thread
-            grads = differentiate(targets, sources, seeds, self._recorded, self._watches, create_graph=again,
-                                  retain_graph=self._persistent or again or others, batched=batched)  # fmt: skip
+            retain = self._persistent or again or others
+            grads = differentiate(
+                targets, sources, seeds, self._recorded, self._watches, again, retain, batched=batched
+            )
         if not self._persistent:
             self._spent = True
             self._give_back()
@@ -212,8 +214,7 @@ class GradientTape:
 @rule("tf.gradients", pure=False)
 def gradients(ys, xs, grad_ys=None, name="gradients", colocate_gradients_with_ops=False, gate_gradients=False,
               aggregation_method=None, stop_gradients=None, unconnected_gradients="none"):  # fmt: skip
-    """The gradients of the sum of ``ys`` with respect to each of ``xs``, a list; they can be differentiated
-    again.
+    """The gradients of the sum of ``ys`` by each of ``xs``, a list; they can be differentiated again.
 
     ``stop_gradients`` are constants. torch.autograd.grad is the same for a single number ``ys``, but raises
     for what is not connected, where TensorFlow gives None.
@@ -231,8 +232,7 @@ def _gradients(ys, xs, grad_ys, stop_gradients, unconnected):
 
 @rule("tf.custom_gradient", pure=False)
 def custom_gradient(f):
-    """A decorator: ``f`` returns (value, function of the upstream gradients that returns those of the
-    arguments).
+    """A decorator: ``f`` returns (value, gradient function), the latter from upstream to the arguments.
 
     If ``f`` reads variables, the gradient function takes ``variables`` and returns (gradients, gradients of
     variables).

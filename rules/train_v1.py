@@ -1,4 +1,4 @@
-"""tf.train.*Optimizer: the formulas of TensorFlow 1's kernels (core/kernels/training_ops), each call a step."""
+"""tf.train.*Optimizer by the formulas of TensorFlow 1's kernels (training_ops); each call is a step."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def _toward(average: Tensors, values: Tensors, rest: float) -> None:
 
 @rule("tf.train.AdamOptimizer", pure=False)
 class AdamOptimizer(Optimizer):
-    """Adam; epsilon 1e-8 beside the root of the uncorrected average, so torch's Adam is another function
-    (see Keras').
+    """Adam with epsilon 1e-8 beside the root of the uncorrected average; torch's is another (see Keras').
 
     The powers of the betas are running products in float32, as TensorFlow keeps them.
     """

@@ -21,9 +21,9 @@ CONSTANTS = {
 @prove([1, 2], dtype="float32", name="v", grad=False)
 @prove(None, grad=False, raises=True)
 def Variable(initial_value=None, trainable=None, validate_shape=True, caching_device=None, name=None,
-             variable_def=None, dtype=None, import_scope=None, constraint=None, synchronization=0, aggregation=0,
-             shape=None, experimental_enable_variable_lifting=True, collections=None, expected_shape=None,
-             use_resource=None):  # fmt: skip
+             variable_def=None, dtype=None, import_scope=None, constraint=None, synchronization=0,
+             aggregation=0, shape=None, experimental_enable_variable_lifting=True, collections=None,
+             expected_shape=None, use_resource=None):  # fmt: skip
     """An ``nn.Parameter`` with a copy of the initial value: a Python float is float32, an int int32.
 
     It requires gradients if it is trainable and floating. One that is not trainable is a parameter too, so
@@ -36,7 +36,7 @@ def Variable(initial_value=None, trainable=None, validate_shape=True, caching_de
 
 @rule("tf.assign", pure=False, returns="ref")
 def assign(ref, value, validate_shape=None, use_locking=None, name=None):
-    """Write ``value`` into the variable and return it. Shapes must be equal and a tensor must have its dtype."""
+    """Write ``value`` into the variable and return it; shapes must be equal, and dtypes of tensors."""
     return _variables.assign(ref, value)
 
 

@@ -137,10 +137,11 @@ class Program:
 
     def _foreign_value(self, scope: Scope, value: ast.expr) -> bool:
         """Whether an expression *is* something of a foreign package: an alias, a choice of two, a stub."""
-        if isinstance(value, ast.IfExp):
-            return self._foreign_value(scope, value.body) or self._foreign_value(scope, value.orelse)
-        if isinstance(value, ast.BoolOp):
-            return any(self._foreign_value(scope, v) for v in value.values)
+        if isinstance(value, ast.IfExp | ast.BoolOp):
+            # `tf.a if x else None` is an alias; `mine or tf.a` is a value of either origin
+            choices = [value.body, value.orelse] if isinstance(value, ast.IfExp) else value.values
+            named = [c for c in choices if not isinstance(c, ast.Constant)]
+            return bool(named) and all(self._foreign_value(scope, c) for c in named)
         if isinstance(value, ast.Call):
             return last_name(value.func) == "unported" or is_foreign(dynamic_import(value))
         while isinstance(value, ast.Attribute):
@@ -431,8 +432,9 @@ def leaks(before: str, after: str, package: str = "") -> list[Leak]:
                 why = "its import is gone, the name is left"
             elif starred and name in unresolved:
                 why = "came by a star import that is gone"
-        elif result.foreign(use.scope, name) and not result.is_variable(use.scope, name):
-            why = "bound to TensorFlow or a stub, no mark"
+        elif result.foreign(use.scope, name):
+            if not result.is_variable(use.scope, name):
+                why = "bound to TensorFlow or a stub, no mark"
         else:
             scope, bindings = where
             unchanged = {b.key for b in bindings} <= old_keys.get((scope.path, name), set())

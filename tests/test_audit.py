@@ -40,6 +40,9 @@ LEFT_BEHIND = {
                           f"{STUB}{MARK}\na, b = tf.nn, 3\na.foo(b)", "a"),
     "assigned by choice": ("import tensorflow as tf\nf = tf.a if x else tf.b\nf(1)",
                            f"{STUB}{MARK}\nf = tf.a if x else tf.b\nf(1)", "f"),
+    "assigned or nothing": ("import tensorflow as tf\nf = tf.a if x else None\nf(1)",
+                            f"{STUB}{MARK}\nf = tf.a if x else None\nf(1)", "f"),
+    "one of two origins, unmarked": ("import tensorflow as tf\nf = g or tf.foo\nf(1)", f"{STUB}f = g or tf.foo", "tf"),
     "walrus": ("import tensorflow as tf\nif (n := tf.nn):\n    n.foo(1)",
                f"{STUB}{MARK}\nif (n := tf.nn):\n    n.foo(1)", "n"),
     "stub without a mark": ("import tensorflow as tf\ntf.foo(1)", f"{STUB}tf.foo(1)", "tf"),
@@ -161,6 +164,8 @@ CLEAN = {
     "variable, its foreign assignment marked": (
         "import tensorflow as tf\nf = g\nif x:\n    f = tf.foo\nf(1)",
         f"{STUB}f = g\nif x:\n    {MARK}\n    f = tf.foo\nf(1)"),
+    "one of two origins, marked": ("import tensorflow as tf\nf = g or tf.foo\nf(1)",
+                                   f"{STUB}{MARK}\nf = g or tf.foo\nf(1)"),
     "value, not alias": ("import tensorflow as tf\ny = tf.zeros(3)\ny.sum()", "import torch\ny = torch.zeros(3)\ny.sum()"),
 }  # fmt: skip
 

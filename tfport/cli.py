@@ -13,8 +13,8 @@ COMMANDS = {
     "explain": "tfport.source.cli_rules:explain",
     "rules": "tfport.source.cli_rules:rules",
     "weights": "tfport.weights.cli_weights:weights",
-    "capture": "tfport.parity.cli_verify:capture",
-    "verify": "tfport.parity.cli_verify:verify",
+    "capture": "tfport.parity.cli_verify:capture_command",
+    "verify": "tfport.parity.cli_verify:verify_command",
 }
 
 

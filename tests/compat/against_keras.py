@@ -38,7 +38,11 @@ def randomise(model, seed=0):
         value = weight.numpy()
         if value.dtype.kind == "f" and "seed" not in weight.name:
             positive = "variance" in weight.name
-            weight.assign(np.abs(source.normal(1, 0.2, value.shape)) + 0.3 if positive else source.normal(0, 0.4, value.shape))
+            weight.assign(
+                np.abs(source.normal(1, 0.2, value.shape)) + 0.3
+                if positive
+                else source.normal(0, 0.4, value.shape)
+            )
 
 
 def carry(model, twin):
@@ -53,7 +57,7 @@ def carry(model, twin):
         variables = {v.name: v for v in theirs[name].weights if "seed" not in v.name}
         assert list(variables) == list(record["weights"]), name
         for variable, (path, pattern, sizes) in record["weights"].items():
-            made = rearrange(torch.as_tensor(np.asarray(variables[variable].numpy())), pattern, **sizes)
+            made = rearrange(torch.tensor(np.asarray(variables[variable].numpy())), pattern, **sizes)
             target = tensors[f"{record['path']}.{path}"]
             assert target.shape == made.shape, (name, variable)
             with torch.no_grad():
@@ -62,16 +66,16 @@ def carry(model, twin):
     return pairs
 
 
-def to_torch(value):
-    """A Keras input as the recorded model takes it: rank 4 and 5 channels first."""
+def to_torch(value, layout):
+    """A Keras input in the layout that the record states: None is TensorFlow's order."""
     tensor = torch.as_tensor(value)
-    return tensor.movedim(-1, 1).contiguous() if tensor.dim() > 3 else tensor
+    return tensor.movedim(-1, 1).contiguous() if layout else tensor
 
 
-def to_keras(tensor):
+def to_keras(tensor, layout):
     """An output of the recorded model in TensorFlow's order."""
     tensor = tensor.detach()
-    return (tensor.movedim(1, -1) if tensor.dim() > 3 else tensor).numpy()
+    return (tensor.movedim(1, -1) if layout else tensor).numpy()
 
 
 def assert_close(ours, theirs, rtol, what):
@@ -93,6 +97,7 @@ def compare(build, *shapes, training=False, rtol=1e-5, integers=None, gradients=
     randomise(model)
     fresh()
     twin = build(compat.keras)
+    assert [tuple(o.shape) for o in twin.outputs] == [tuple(o.shape) for o in model.outputs]
     pairs = carry(model, twin)
     source = np.random.default_rng(3)
     arrays = [source.integers(0, integers, s).astype("int32") if integers else source.standard_normal(s).astype("float32")
@@ -106,22 +111,24 @@ def compare(build, *shapes, training=False, rtol=1e-5, integers=None, gradients=
     trained = [v for v, *_ in pairs if v.trainable]
     slopes = tape.gradient(loss, [*trained, *([] if integers else constants)])
     twin.train(training)
-    tensors = [to_torch(a).requires_grad_(not integers) for a in arrays]
+    record = twin.tfport_record
+    layouts = [a["layout"] for a in record["arguments"]]
+    tensors = [to_torch(a, layout).requires_grad_(not integers) for a, layout in zip(arrays, layouts, strict=True)]
     made = twin(*tensors)
     mades = list(made) if isinstance(made, list | tuple) else [made]
     for index, (mine, reference) in enumerate(zip(mades, results, strict=True)):
-        assert_close(to_keras(mine), reference.numpy(), rtol, f"output {index}")
+        assert_close(to_keras(mine, record["results"][index]["layout"]), reference.numpy(), rtol, f"output {index}")
     if training:
         for variable, target, pattern, sizes in pairs:
             if not variable.trainable:
-                expected = rearrange(torch.as_tensor(np.asarray(variable.numpy())), pattern, **sizes)
+                expected = rearrange(torch.tensor(np.asarray(variable.numpy())), pattern, **sizes)
                 assert_close(target.numpy(), expected.numpy(), rtol, variable.path)
     if gradients:
         sum(torch.sin(m * 1.3).sum() for m in mades).backward()
         for (variable, target, pattern, sizes), slope in zip([p for p in pairs if p[0].trainable], slopes):
-            reference = rearrange(torch.as_tensor(np.asarray(tf.convert_to_tensor(slope))), pattern, **sizes)
+            reference = rearrange(torch.tensor(np.asarray(tf.convert_to_tensor(slope))), pattern, **sizes)
             assert_close(target.grad.numpy(), reference.numpy(), 20 * rtol, f"gradient of {variable.path}")
         if not integers:
-            for tensor, slope in zip(tensors, slopes[len(trained) :], strict=True):
-                assert_close(to_keras(tensor.grad), slope.numpy(), 20 * rtol, "gradient of the input")
+            for tensor, layout, slope in zip(tensors, layouts, slopes[len(trained) :], strict=True):
+                assert_close(to_keras(tensor.grad, layout), slope.numpy(), 20 * rtol, "gradient of the input")
     return model, twin

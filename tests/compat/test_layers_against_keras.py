@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from against_keras import compare, compat
 
 
-def single(shape, make, **options):
+def single(shape, make, batch=3, **options):
     """A model of one layer on an input of this shape (without the batch)."""
 
     def build(keras):
         x = keras.Input(shape)
         return keras.Model(x, make(keras.layers)(x))
 
-    return compare(build, (2, *shape), **options)
+    return compare(build, (batch, *shape), **options)
 
 
 CONVOLUTIONS = [
@@ -40,7 +41,9 @@ def test_conv2d_of_groups(padding):
     single((8, 7, 4), lambda layers: layers.Conv2D(6, 3, groups=2, strides=2, padding=padding))
 
 
-@pytest.mark.parametrize("options", [dict(), dict(padding="same", strides=2), dict(padding="causal", dilation_rate=2)], ids=str)
+@pytest.mark.parametrize(
+    "options", [dict(), dict(padding="same", strides=2), dict(padding="causal", dilation_rate=2)], ids=str
+)
 @pytest.mark.parametrize("steps", [8, 9])
 def test_conv1d(steps, options):
     single((steps, 3), lambda layers: layers.Conv1D(5, 3, **options))
@@ -62,7 +65,9 @@ def test_depthwise_conv1d():
     single((9, 3), lambda layers: layers.DepthwiseConv1D(3, depth_multiplier=2, strides=2, padding="same"))
 
 
-@pytest.mark.parametrize("options", [dict(), dict(padding="same", depth_multiplier=2), dict(padding="same", strides=2)], ids=str)
+@pytest.mark.parametrize(
+    "options", [dict(), dict(padding="same", depth_multiplier=2), dict(padding="same", strides=2)], ids=str
+)
 def test_separable_conv2d(options):
     single((8, 7, 3), lambda layers: layers.SeparableConv2D(5, 3, activation="tanh", **options))
 
@@ -79,7 +84,10 @@ def test_conv2d_transpose(kernel, strides, padding):
 
 
 def test_conv2d_transpose_with_uneven_windows():
-    single((4, 5, 3), lambda layers: layers.Conv2DTranspose(2, (3, 2), strides=(2, 1), padding="same", use_bias=False))
+    single(
+        (4, 5, 3),
+        lambda layers: layers.Conv2DTranspose(2, (3, 2), strides=(2, 1), padding="same", use_bias=False),
+    )
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -116,7 +124,9 @@ def test_global_pooling(kind, keepdims):
 def test_global_max_pooling_shares_the_gradient_of_ties():
     def build(keras):
         x = keras.Input((4, 4, 2))
-        return keras.Model(x, keras.layers.GlobalMaxPooling2D()(keras.layers.ReLU()(keras.layers.Rescaling(1.0, -9.0)(x))))
+        return keras.Model(
+            x, keras.layers.GlobalMaxPooling2D()(keras.layers.ReLU()(keras.layers.Rescaling(1.0, -9.0)(x)))
+        )
 
     compare(build, (2, 4, 4, 2))
 
@@ -124,10 +134,12 @@ def test_global_max_pooling_shares_the_gradient_of_ties():
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("shape", [(6,), (5, 6), (4, 5, 6), (2, 3, 4, 6)])
 def test_batch_normalization(shape, training):
-    single(shape, lambda layers: layers.BatchNormalization(momentum=0.9), training=training)
+    single(shape, lambda layers: layers.BatchNormalization(momentum=0.9), batch=8, training=training)
 
 
-@pytest.mark.parametrize("options", [dict(scale=False), dict(center=False), dict(axis=3, epsilon=0.1)], ids=str)
+@pytest.mark.parametrize(
+    "options", [dict(scale=False), dict(center=False), dict(axis=3, epsilon=0.1)], ids=str
+)
 def test_batch_normalization_options(options):
     single((4, 5, 3), lambda layers: layers.BatchNormalization(**options), training=True)
 
@@ -136,7 +148,9 @@ def test_frozen_batch_normalization_infers_while_training():
     single((4, 5, 3), lambda layers: layers.BatchNormalization(trainable=False), training=True)
 
 
-@pytest.mark.parametrize("options", [dict(), dict(scale=False), dict(center=False), dict(axis=[1, 2])], ids=str)
+@pytest.mark.parametrize(
+    "options", [dict(), dict(scale=False), dict(center=False), dict(axis=[1, 2])], ids=str
+)
 def test_layer_normalization(options):
     single((5, 6), lambda layers: layers.LayerNormalization(**options))
 
@@ -244,8 +258,6 @@ def test_embedding():
 ])  # fmt: skip
 def test_dropout_keeps_the_mean_and_infers_as_identity(make):
     _, twin = single((8, 8, 64), make)
-    import torch
-
     x = torch.ones(4, 64, 8, 8)
     made = twin.train()(x)
     assert abs(made.mean().item() - 1) < 0.15

@@ -27,7 +27,9 @@ def problem(dtype, steps=20):
     rng = np.random.default_rng(3)
     start = [rng.standard_normal(s).astype(dtype) for s in SHAPES]
     scales = [1.0, 1e-9, 10.0, 1e-4, 1.0]
-    grads = [[(rng.standard_normal(s) * c).astype(dtype) for s, c in zip(SHAPES, scales)] for _ in range(steps)]
+    grads = [
+        [(rng.standard_normal(s) * c).astype(dtype) for s, c in zip(SHAPES, scales)] for _ in range(steps)
+    ]
     for i, step in enumerate(grads):
         if i % 2 == 0:
             step[4] = None
@@ -37,7 +39,9 @@ def problem(dtype, steps=20):
 def movement_error(start, reference, candidate):
     """Largest difference relative to the largest value of a variable, and relative to the largest movement."""
     value = max(np.abs(r - c).max() / np.abs(r).max() for r, c in zip(reference, candidate))
-    moved = max(np.abs(r - c).max() / max(np.abs(r - s).max(), 1e-30) for s, r, c in zip(start, reference, candidate))
+    moved = max(
+        np.abs(r - c).max() / max(np.abs(r - s).max(), 1e-30) for s, r, c in zip(start, reference, candidate)
+    )
     return value, moved
 
 
@@ -45,7 +49,9 @@ def run_keras(optimizer, start, grads):
     variables = [tf.Variable(s) for s in start]
     optimizer.build(variables)
     for step in grads:
-        optimizer.apply_gradients([(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)])
+        optimizer.apply_gradients(
+            [(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)]
+        )
     return [v.numpy() for v in variables]
 
 
@@ -54,7 +60,9 @@ def run_ours(optimizer, start, grads, variables=None):
     if hasattr(optimizer, "apply"):
         optimizer.build(variables)
     for step in grads:
-        optimizer.apply_gradients([(None if g is None else torch.tensor(g), v) for g, v in zip(step, variables)])
+        optimizer.apply_gradients(
+            [(None if g is None else torch.tensor(g), v) for g, v in zip(step, variables)]
+        )
     return [v.detach().numpy().copy() for v in variables]
 
 
@@ -81,14 +89,18 @@ CASES = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("name", "options"), CASES, ids=[f"{n}-{'-'.join(o) or 'default'}" for n, o in CASES])
+@pytest.mark.parametrize(
+    ("name", "options"), CASES, ids=[f"{n}-{'-'.join(o) or 'default'}" for n, o in CASES]
+)
 def test_twenty_steps_equal_keras(name, options, dtype):
     start, grads = problem(dtype)
     reference = run_keras(getattr(tf.keras.optimizers, name)(**options), start, grads)
     value, moved = movement_error(start, reference, run_ours(getattr(ours, name)(**options), start, grads))
     if os.environ.get("TFPORT_FIGURES"):
         print(f"FIG {name} {options} {dtype} value {value:.1e} moved {moved:.1e}")
-    assert value <= (1e-10 if dtype == "float64" and name == "Ftrl" else LIMIT[dtype])  # Ftrl subtracts near equals
+    assert value <= (
+        1e-10 if dtype == "float64" and name == "Ftrl" else LIMIT[dtype]
+    )  # Ftrl subtracts near equals
 
 
 V1_CASES = [
@@ -107,18 +119,53 @@ V1_CASES = [
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("name", "options"), V1_CASES, ids=[f"{n}-{'-'.join(o) or 'default'}" for n, o in V1_CASES])
+@pytest.mark.parametrize(
+    ("name", "options"), V1_CASES, ids=[f"{n}-{'-'.join(o) or 'default'}" for n, o in V1_CASES]
+)
 def test_twenty_steps_equal_tensorflow_1(name, options, dtype):
     start, grads = problem(dtype)
     variables = [tf.Variable(s) for s in start]
     optimizer = getattr(tf.compat.v1.train, name)(**options)
     for step in grads:
-        optimizer.apply_gradients([(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)])
+        optimizer.apply_gradients(
+            [(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)]
+        )
     reference = [v.numpy() for v in variables]
     value, moved = movement_error(start, reference, run_ours(getattr(v1, name)(**options), start, grads))
     if os.environ.get("TFPORT_FIGURES"):
         print(f"FIG {name} {options} {dtype} value {value:.1e} moved {moved:.1e}")
     assert value <= (1e-10 if dtype == "float64" and name == "FtrlOptimizer" else LIMIT[dtype])
+
+
+LEGACY_CASES = [
+    ("Adam", {}), ("Adam", {"amsgrad": True, "epsilon": 1e-3}), ("Adam", {"decay": 0.1}),
+    ("SGD", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "decay": 0.05}), ("Adamax", {}), ("Nadam", {}),
+    ("Nadam", {"schedule_decay": 0.1}), ("RMSprop", {}), ("RMSprop", {"centered": True}), ("RMSprop", {"momentum": 0.9, "centered": True}),
+    ("RMSprop", {"momentum": 0.5, "decay": 0.1}), ("Adagrad", {}), ("Adagrad", {"learning_rate": 0.1, "epsilon": 1e-2}),
+    ("Adadelta", {}), ("Ftrl", {}), ("Adam", {"clipnorm": 0.5}), ("SGD", {"global_clipnorm": 0.5}),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "options"), LEGACY_CASES, ids=[f"{n}-{'-'.join(o) or 'default'}" for n, o in LEGACY_CASES]
+)
+def test_twenty_steps_equal_keras_2(name, options):
+    keras_2 = pytest.importorskip("tf_keras")
+    start, grads = problem("float32")
+    variables = [tf.Variable(s) for s in start]
+    optimizer = getattr(keras_2.optimizers.legacy, name)(**options)
+    for step in grads:
+        optimizer.apply_gradients(
+            [(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)]
+        )
+    mine = getattr(ours, f"Legacy{name}", None) or getattr(ours, name)
+    value, moved = movement_error(
+        start, [v.numpy() for v in variables], run_ours(mine(**options), start, grads)
+    )
+    if os.environ.get("TFPORT_FIGURES"):
+        print(f"FIG legacy {name} {options} value {value:.1e} moved {moved:.1e}")
+    assert value <= LIMIT["float32"]
 
 
 SCHEDULES = [
@@ -205,7 +252,9 @@ def quadratic(optimizer_of, steps=6):
     return model, optimizer, x, losses
 
 
-@pytest.mark.parametrize("name", ["Adam", "SGD", "RMSprop", "Nadam", "Ftrl", "AdamOptimizer", "RMSPropOptimizer"])
+@pytest.mark.parametrize(
+    "name", ["Adam", "SGD", "RMSprop", "Nadam", "Ftrl", "AdamOptimizer", "RMSPropOptimizer"]
+)
 @pytest.mark.parametrize("how", ["state_dict", "pickle", "deepcopy"])
 def test_state_saves_and_resumes(name, how):
     cls = getattr(ours, name, None) or getattr(v1, name)
@@ -266,10 +315,10 @@ def test_rates_are_live_per_group_and_known_to_torch_schedulers():
 
 
 def test_keras_2_spellings_lr_and_decay():
-    legacy = ours.SGD(lr=0.1, decay=0.5)
+    optimizer = ours.SGD(lr=0.1, decay=0.5)
     p = nn.Parameter(torch.zeros(1))
     for _ in range(3):
-        legacy.apply_gradients([(torch.ones(1), p)])
+        optimizer.apply_gradients([(torch.ones(1), p)])
     assert p.item() == pytest.approx(-(0.1 + 0.1 / 1.5 + 0.1 / 2.0), rel=1e-6)
 
 
@@ -290,7 +339,10 @@ def test_compute_gradients_finds_the_variables_and_reports_the_unconnected():
     optimizer = v1.GradientDescentOptimizer(0.1)
     found = optimizer.compute_gradients(loss)
     assert [v is w for (_, v), w in zip(found, (a, b))] == [True, True]
-    assert [g if g is None else g.tolist() for g, _ in optimizer.compute_gradients(loss, [unused, a])] == [None, [2.0, 2.0]]
+    assert [g if g is None else g.tolist() for g, _ in optimizer.compute_gradients(loss, [unused, a])] == [
+        None,
+        [2.0, 2.0],
+    ]
     with pytest.raises(ValueError, match="no gradients provided"):
         optimizer.apply_gradients([(None, a)])
     with pytest.raises(ValueError, match="no gradients provided"):
@@ -341,3 +393,11 @@ def test_a_subclass_of_the_user_overrides_update_step():
     for _ in range(2):
         optimizer.apply_gradients([(torch.tensor([3.0, -4.0]), w)])
     assert w.tolist() == [-1.5, 1.5]
+
+
+def test_optimizers_by_name_and_configuration():
+    assert type(ours.get("rmsprop")) is ours.RMSprop and type(ours.get("SGD")) is ours.SGD
+    made = ours.deserialize({"class_name": "Adam", "config": {"learning_rate": 0.5, "beta_1": 0.8}})
+    assert made.beta_1 == 0.8 and float(made.learning_rate) == 0.5 and ours.get(made) is made
+    with pytest.raises(ValueError, match="'adamm' is no optimiser"):
+        ours.get("adamm")

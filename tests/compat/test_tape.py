@@ -252,7 +252,7 @@ def one_half_of_a_split(f):
     a = f.variable([1.0, 2.0, 3.0, 4.0])
     with f.Tape(persistent=True) as tape:
         b = a * a
-        left, right = f.split(b)
+        left, _ = f.split(b)
         y = f.total(left * left)
     return [tape.gradient(y, a), tape.gradient(y, left), tape.gradient(y, b)]
 
@@ -454,11 +454,15 @@ def test_custom_gradient_must_take_variables_that_the_function_reads():
         function(torch.ones(1, requires_grad=True))
 
 
-@pytest.mark.parametrize("value", [1.5, 2, [1, 2], [[1.0], [2.0]], True, np.float64(3.0), np.arange(3), 1 + 2j])
+@pytest.mark.parametrize(
+    "value", [1.5, 2, [1, 2], [[1.0], [2.0]], True, np.float64(3.0), np.arange(3), 1 + 2j]
+)
 def test_variables_have_tensorflows_dtype_and_value(value):
     theirs, mine = tf.Variable(value), variables.Variable(value)
     assert isinstance(mine, nn.Parameter)
-    assert str(mine.dtype).removeprefix("torch.") == theirs.dtype.name and tuple(mine.shape) == tuple(theirs.shape)
+    assert str(mine.dtype).removeprefix("torch.") == theirs.dtype.name and tuple(mine.shape) == tuple(
+        theirs.shape
+    )
     assert mine.tolist() == theirs.numpy().tolist()
     assert mine.requires_grad == (mine.is_floating_point() or mine.is_complex())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tfport.parity.compare import RTOL, compare, ulp_quantiles
+from tfport.parity.comparison import RTOL, compare, ulp_quantiles
 
 
 def noise(shape, dtype="float32", seed=0):

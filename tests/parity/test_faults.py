@@ -103,8 +103,8 @@ def test_an_edited_golden_is_refused(seeds, tmp_path):
         folder = tmp_path / name
         shutil.copytree(seeds[0], folder)
         (folder / name).write_bytes(damage((folder / name).read_bytes()))
-        with pytest.raises(CaptureError, match="checksum|damaged"):
+        with pytest.raises(CaptureError, match=r"checksum|damaged"):
             read_golden(folder)
         (folder / name).unlink()
-        with pytest.raises(CaptureError, match="missing|no manifest"):
+        with pytest.raises(CaptureError, match=r"missing|no manifest"):
             read_golden(folder)

@@ -137,7 +137,12 @@ def test_passes_what_is_right(tmp_path):
 
 def test_message_says_rule_call_error_and_place(tmp_path):
     text = str(prove(tmp_path, WRONG["value"]))
-    assert "tf.nn.relu" in text and "(float32[2, 3])" in text and "largest error" in text and "at index [" in text
+    assert (
+        "tf.nn.relu" in text
+        and "(float32[2, 3])" in text
+        and "largest error" in text
+        and "at index [" in text
+    )
 
 
 def test_two_rules_of_one_function_name(tmp_path):

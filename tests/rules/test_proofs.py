@@ -7,6 +7,7 @@ import pkgutil
 
 import pytest
 
+import tfport.compat  # first: it imports the rule files and publishes them
 import tfport.rules
 from tfport.proving import prove_rule
 from tfport.proving.runner import prove_constants, rules_of

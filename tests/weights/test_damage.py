@@ -17,10 +17,7 @@ def values(path):
     """All values, or None where the reader refused the file; anything but a WeightsError fails the test."""
     try:
         checkpoint = read_checkpoint(path)
-        return {
-            key: (checkpoint[key].dtype, checkpoint[key].shape, checkpoint[key].tobytes())
-            for key in checkpoint
-        }
+        found = {key: checkpoint[key] for key in checkpoint}
     except WeightsError as error:
         assert len(str(error).splitlines()) == 1 and len(str(error)) < 600, error
         return None
@@ -112,12 +109,12 @@ def test_flips_in_a_keras_archive(tmp_path):
 
 
 HAMMER = """
-import pathlib, random, sys
+import faulthandler, pathlib, random, sys
 from tfport.weights import WeightsError, read_checkpoint
 source, work, seed = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 data, rng = source.read_bytes(), random.Random(seed)
 sizes = [len(data) * n // 40 for n in range(40)]
-for case in range(300):
+for case in range(140):
     damaged = bytearray(data)
     if case < 40:
         damaged = damaged[: sizes[case]]
@@ -125,6 +122,7 @@ for case in range(300):
         for _ in range(rng.randint(1, 4)):
             damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
     work.write_bytes(damaged)
+    faulthandler.dump_traceback_later(20, exit=True)
     try:
         checkpoint = read_checkpoint(work)
         for key in checkpoint:
@@ -140,7 +138,7 @@ print("done")
 def test_a_damaged_hdf5_file_is_an_error_and_no_crash(tmp_path, name):
     """HDF5 as Keras writes it has no checksums, so changed values cannot be told; but it must not break the process."""
     command = [sys.executable, "-c", HAMMER, str(FOLDER / name), str(tmp_path / name), "5"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "done" in done.stdout, done.stderr[-2000:]
 
 

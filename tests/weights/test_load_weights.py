@@ -262,7 +262,7 @@ def test_half_a_lazy_module_is_refused():
 
 
 def test_the_record_beside_the_source_is_found(tmp_path, monkeypatch):
-    (tmp_path / "net_torch.py").write_text(
+    (tmp_path / "beside_torch.py").write_text(
         "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.a = nn.Linear(4, 4)\n        self.b = nn.Linear(4, 4)\n"
     )
@@ -271,9 +271,9 @@ def test_the_record_beside_the_source_is_found(tmp_path, monkeypatch):
         "version": 1,
         "models": {"Net": {"kind": "sequential", "layers": layers}, "Other": {"layers": []}},
     }
-    (tmp_path / "net_torch.tfport.json").write_text(json.dumps(record))
+    (tmp_path / "beside_torch.tfport.json").write_text(json.dumps(record))
     monkeypatch.syspath_prepend(tmp_path)
-    from net_torch import Net
+    from beside_torch import Net
 
     rng = np.random.default_rng(0)
     found = {
@@ -283,9 +283,9 @@ def test_the_record_beside_the_source_is_found(tmp_path, monkeypatch):
     }
     module = Net()
     report = load_weights(module, found)
-    assert report.record.endswith("net_torch.tfport.json")
+    assert report.record.endswith("beside_torch.tfport.json")
     np.testing.assert_array_equal(module.a.weight.detach().numpy().T, found["two/kernel"])
-    del sys.modules["net_torch"]
+    del sys.modules["beside_torch"]
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,7 @@ def walk(starts: Iterable[Node], inside: Callable[[Node], bool] | None = None) -
 
 
 def leaves(tensors: Sequence[torch.Tensor], stop: Sequence[torch.Tensor] = ()) -> list[torch.Tensor]:
-    """The leaf tensors that ``tensors`` depend on and that require gradients, in the order of their first
-    use.
+    """The leaves with gradients that ``tensors`` depend on, in the order of their first use.
 
     ``stop``: tensors whose own history is not looked into.
     """

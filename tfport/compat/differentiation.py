@@ -65,8 +65,8 @@ def differentiate(
     except RuntimeError as error:
         if stopped and "second time" in str(error):
             raise RuntimeError(
-                "a tensor made before this tape, whose own gradients were computed already, is used inside it; "
-                "TensorFlow takes it as a constant: detach() it before the tape"
+                "a tensor made before this tape, whose own gradients were computed already, is used inside "
+                "it; TensorFlow takes it as a constant: detach() it before the tape"
             ) from error
         raise
     finally:
@@ -96,10 +96,7 @@ def fill_unconnected(grads: list[Any], sources: Sequence[Any], how: str,
 
 
 class _Attached(torch.autograd.Function):
-    """Values whose gradient is a function of the user's: identity forward.
-
-    ``backward(*seeds)`` of the inputs backward.
-    """
+    """Values whose gradient is a function of the user's; the identity forward."""
 
     @staticmethod
     def forward(ctx: Any, backward: Callable[..., Sequence[Any]], count: int, *values: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A value that follows a variable, as ``rate = exponential_decay(0.1, step, ...)`` does in a TensorFlow 1 graph."""
+"""A value that follows a variable, as the result of ``exponential_decay`` does in a TensorFlow 1 graph."""
 
 from __future__ import annotations
 

@@ -134,10 +134,7 @@ class Deferred(torch.optim.Optimizer):
     def _buckets(
         self, grads: Tensors, variables: Tensors
     ) -> list[tuple[torch.Tensor, torch.dtype, Tensors, Tensors]]:
-        """The pairs by parameter group and dtype: (rate.
-
-        Dtype, gradients, variables). Sparse gradients become dense.
-        """
+        """The pairs by group and dtype, as (rate, dtype, gradients, variables); sparse ones made dense."""
         group_of = {id(p): i for i, group in enumerate(self.param_groups) for p in group["params"]}
         found: dict[tuple[int, torch.dtype], tuple[Tensors, Tensors]] = {}
         for grad, variable in zip(grads, variables, strict=True):

@@ -129,10 +129,7 @@ class KerasOptimizer(Deferred):
 
     def minimize(self, loss: Any, var_list: Any, grad_loss: Any = None, name: str | None = None,
                  tape: Any = None) -> torch.Tensor:  # fmt: skip
-        """Keras 2's: differentiate ``loss`` (a function.
-
-        Or a tensor recorded by ``tape``) and apply the gradients.
-        """
+        """Keras 2's: differentiate ``loss`` (a function, or a tensor that ``tape`` recorded) and apply."""
         if not callable(loss) and tape is None:
             raise ValueError("minimize takes a loss function, or a tensor and the tape that recorded it")
         with torch.enable_grad():
@@ -162,8 +159,8 @@ class KerasOptimizer(Deferred):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; a schedule stands as the object it is."""
-        names = [n for cls in type(self).__mro__ if "__init__" in vars(cls) and issubclass(cls, KerasOptimizer)
-                 for n in inspect.signature(cls.__init__).parameters]  # fmt: skip
+        classes = [c for c in type(self).__mro__ if "__init__" in vars(c) and issubclass(c, KerasOptimizer)]
+        names = [n for c in classes for n in inspect.signature(c.__init__).parameters]
         config = {
             n: getattr(self, n) for n in dict.fromkeys(names) if n not in _NOT_CONFIG and hasattr(self, n)
         }
@@ -263,7 +260,7 @@ class KerasOptimizer(Deferred):
                 if p is variable:
                     return re.search(self._undecayed_names, name) is not None
         raise ValueError(
-            "weight decay is excluded by name, but the names are unknown: pass params=model.named_parameters()"
+            "weight decay is excluded by name, but names are unknown: pass params=model.named_parameters()"
         )
 
     def _average(self) -> None:

@@ -39,10 +39,7 @@ class V1Optimizer(Deferred):
                  aggregation_method: Any = None, colocate_gradients_with_ops: bool = False,
                  name: str | None = None,
                  grad_loss: torch.Tensor | None = None) -> None:  # fmt: skip
-        """Differentiate ``loss`` (a tensor.
-
-        Or a function that returns one), apply, and add 1 to ``global_step``.
-        """
+        """Differentiate ``loss`` (a tensor, or a function that returns one), apply, count ``global_step``."""
         pairs = self._differentiate(loss, var_list, grad_loss, retain=False)
         self.apply_gradients(pairs, global_step, name)
 
@@ -50,10 +47,7 @@ class V1Optimizer(Deferred):
                           aggregation_method: Any = None,
                           colocate_gradients_with_ops: bool = False,
                           grad_loss: torch.Tensor | None = None) -> Pairs:  # fmt: skip
-        """The pairs (gradient or None.
-
-        Variable). Without ``var_list``: all variables that ``loss`` depends on.
-        """
+        """The pairs (gradient or None, variable); without ``var_list``, of all that ``loss`` depends on."""
         return self._differentiate(loss, var_list, grad_loss, retain=True)
 
     def _differentiate(self, loss: Any, var_list: Any, seed: torch.Tensor | None, retain: bool) -> Pairs:

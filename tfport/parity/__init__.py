@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfport.parity.compare import Comparison as Comparison
-    from tfport.parity.compare import compare as compare
-    from tfport.parity.verify import Plan as Plan
-    from tfport.parity.verify import verify as verify
+    from tfport.parity.comparison import Comparison as Comparison
+    from tfport.parity.comparison import compare as compare
+    from tfport.parity.verification import Plan as Plan
+    from tfport.parity.verification import verify as verify
 
 _HOME = {
     "compare": "tfport.parity.compare",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfport.parity.capture import Value
-from tfport.parity.compare import TensorComparison, compare_values
+from tfport.parity.comparison import TensorComparison, compare_values
 from tfport.parity.layouts import CHANNELS_LAST, inverse, permutation
 
 

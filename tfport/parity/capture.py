@@ -15,8 +15,9 @@ kernels are scaled until activations have a standard deviation near one, and Bat
 moving statistics near those of the data with variances between 0.01 and 1, where epsilon is visible.
 """
 
-# Python 3.7: no f-string beyond it, no `raise ... from` rules, no `zip(strict=)`.
-# ruff: noqa: UP, B904, B905, SIM
+# Python 3.7 and old habits: percent formats, classes as Python 2 wrote them are fine here.
+# ruff: noqa: UP031, B904
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, check-untyped-defs=False
 
 import argparse
 import ast
@@ -39,14 +40,15 @@ import traceback
 try:
     import numpy as np
 except ImportError:
-    sys.stderr.write("tfport: NumPy is not installed for %s: pip install 'tfport[tf]'\n" % sys.executable)
+    sys.stderr.write("tfport: NumPy is not installed for %s: pip install tfport[tf]\n" % sys.executable)
     sys.exit(2)
 
 MANIFEST_VERSION = 1
 LAYER_BUDGET = 64 * 2**20  # bytes of layer outputs kept with `--layers auto`
 CODES = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
-    "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+    "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8",
+    "bool": "BOOL",
 }  # fmt: skip
 
 Value = collections.namedtuple("Value", "array dtype")
@@ -99,7 +101,8 @@ def as_value(x):
         return Value(array.astype(np.float32), "bfloat16")
     if array.dtype.kind in "biufc":
         return Value(array, array.dtype.name)
-    if array.dtype.kind in "SU" or array.dtype.kind == "O" and all(isinstance(v, (str, bytes)) for v in array.flat):
+    texts = array.dtype.kind == "O" and all(isinstance(v, (str, bytes)) for v in array.flat)
+    if array.dtype.kind in "SU" or texts:
         return Value(np.array([_text(v) for v in array.flat], dtype=object).reshape(array.shape), "string")
     raise CaptureError("a value of type %s cannot be compared" % type(x).__name__)
 
@@ -251,14 +254,18 @@ def _import_file(path):
     return module
 
 
-_LOADED = set()  # names of the user's modules that load_target imported
+_LOADED = set()  # type: set  # names of the user's modules that load_target imported
 
 
 def forget(folder):
     """Drops the user's modules that were imported from `folder` before, so that the next run builds anew."""
     for name in sorted(_LOADED):
         path = getattr(sys.modules.get(name), "__file__", None) or ""
-        if path.startswith(folder + os.sep) and "site-packages" not in path and name.split(".")[0] != "tfport":
+        if (
+            path.startswith(folder + os.sep)
+            and "site-packages" not in path
+            and name.split(".")[0] != "tfport"
+        ):
             del sys.modules[name]
     _LOADED.clear()
 
@@ -275,8 +282,9 @@ def describe(error, path=""):
         text = "%s (%s:%d)" % (error.msg, os.path.basename(error.filename or path), error.lineno)
     else:
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if path and os.path.dirname(path) == os.path.dirname(os.path.abspath(f.filename))]
-        own = [f for f in own if os.path.abspath(f.filename) != os.path.abspath(__file__)]
+        files = [(os.path.abspath(f.filename), f) for f in frames]
+        beside = os.path.dirname(path) if path else None
+        own = [f for p, f in files if os.path.dirname(p) == beside and p != os.path.abspath(__file__)]
         if own:
             place = " (%s:%d)" % (os.path.basename(own[-1].filename), own[-1].lineno)
     return "%s: %s%s" % (type(error).__name__, text[:300], place)
@@ -289,7 +297,7 @@ def parse_call(text):
         args = [ast.literal_eval(a) for a in call.args]
         return args, {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
     except (SyntaxError, ValueError):
-        raise CaptureError("--call-args %r: expected Python literals, such as \"10, weights=None\"" % text)
+        raise CaptureError('--call-args %r: expected Python literals, such as "10, weights=None"' % text)
 
 
 def required(function):
@@ -319,11 +327,11 @@ SPEC = re.compile(
     r"^(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:x\d+)*|scalar)(?::(?P<dtype>[a-z]+\d*))?"
     r"(?:>=(?P<low>" + NUMBER + r"))?(?:<(?P<high>" + NUMBER + r"))?$"
 )
-DTYPES = "float32 float64 float16 int64 int32 int16 int8 uint8 uint16 uint32 uint64 bool complex64 complex128".split()
+DTYPES = tuple(n for n in CODES if n != "bfloat16") + ("complex64", "complex128")
 
 
 def make_inputs(specs, seed, dtype):
-    """Makes arrays from specs: `2x28x28x1:float32`, `ids=4x10:int32<100`, `x.npy`, `batch.npz`, `batch.npz:x`.
+    """Makes arrays from specs: `2x28x28x1:float32`, `ids=4x10:int32<100`, `x.npy`, `batch.npz:x`.
 
     Without bounds floats are standard normal, integers lie in [0, 10). float32 becomes the run's dtype (with
     the same values). Returns a list of (name or None, array).
@@ -373,7 +381,8 @@ def _from_file(name, path, text):
     if ".npz:" in path:
         path, _, key = path.rpartition(":")
     if not path.endswith((".npy", ".npz")):
-        raise CaptureError("--input %s: expected 2x28x28x1:float32, ids=4x10:int32<100, x.npy or batch.npz" % text)
+        known = "2x28x28x1:float32, ids=4x10:int32<100, x.npy or batch.npz"
+        raise CaptureError("--input %s: expected %s" % (text, known))
     try:
         loaded = np.load(path, allow_pickle=False)
         if path.endswith(".npy"):
@@ -399,17 +408,22 @@ def spec_of_model(model):
         shapes = [tuple(x.shape) for x in inputs]
         names = [getattr(x, "dtype", "float32") for x in inputs]
         dtypes = [getattr(d, "name", d) for d in names]
-    elif isinstance(shapes, (tuple, list)) and shapes and all(n is None or isinstance(n, int) for n in shapes):
+    elif (
+        shapes and isinstance(shapes, (tuple, list)) and all(isinstance(n, (int, type(None))) for n in shapes)
+    ):
         shapes, dtypes = [tuple(shapes)], ["float32"]
     else:
-        raise CaptureError("the model does not tell its input's shape: pass --input, such as --input 2x28x28x1:float32")
+        example = "--input 2x28x28x1:float32"
+        raise CaptureError("the model does not tell its input's shape: pass --input, such as " + example)
     limits = [layer.input_dim for layer in sublayers(model) if type(layer).__name__ == "Embedding"]
     specs = []
     for shape, dtype in zip(shapes, dtypes):
-        sizes = [2 if i == 0 and n is None else n for i, n in enumerate(int(n) if n else None for n in shape)]
+        sizes = [int(n) if n else None for n in shape]
+        sizes[:1] = [sizes[0] or 2] if sizes else []
         if None in sizes:
             shown = "x".join(str(n or 64) for n in sizes)
-            raise CaptureError("the model's input %s has free sizes: pass --input %s:%s" % (tuple(shape), shown, dtype))
+            told = (tuple(shape), shown, dtype)
+            raise CaptureError("the model's input %s has free sizes: pass --input %s:%s" % told)
         spec = "%s:%s" % ("x".join(str(n) for n in sizes), "float32" if dtype == "float64" else dtype)
         specs.append(spec + "<%d" % min(limits) if limits else spec)
     return specs
@@ -429,7 +443,7 @@ def is_keras(x):
 def sublayers(model):
     """Every layer inside a model, nested ones included, without the model itself."""
     if hasattr(model, "_flatten_layers"):
-        return [layer for layer in model._flatten_layers(include_self=False)]
+        return list(model._flatten_layers(include_self=False))
     found = []
     for layer in getattr(model, "layers", []):
         found += [layer] + sublayers(layer)
@@ -446,8 +460,8 @@ def snake_case(name):
 def layer_paths(model):
     """Names each layer in two ways: id(layer) -> (`outer/inner` by Keras name, attribute path or None).
 
-    The attribute path is the one in a `.weights.h5` file: `encoder/blocks/dense_1` is the second Dense of the list
-    `blocks` of the attribute `encoder`.
+    The attribute path is the one in a `.weights.h5` file: `encoder/blocks/dense_1` is the second Dense of
+    the list `blocks` of the attribute `encoder`.
     """
     paths = {}
 
@@ -463,7 +477,8 @@ def layer_paths(model):
                 for part in value:
                     if is_keras(part):
                         kind = snake_case(type(part).__name__)
-                        held.setdefault(id(part), "%s/%s%s" % (key, kind, "_%d" % counts[kind] if counts[kind] else ""))
+                        number = "_%d" % counts[kind] if counts[kind] else ""
+                        held.setdefault(id(part), "%s/%s%s" % (key, kind, number))
                         counts[kind] += 1
         own = getattr(owner, "layers", None)
         own = own if own is not None else getattr(owner, "_layers", None) or []
@@ -479,7 +494,7 @@ def layer_paths(model):
     return paths
 
 
-class Watch(object):
+class Watch:
     """Replaces `call` of the layers while it is open: `with Watch(layers, seen): model(x)`.
 
     `seen(layer, call, args, kwargs)` makes the layer's call and returns its result.
@@ -513,7 +528,7 @@ def assign(variable, array, tf):
 
 def roughen(model, rng, tf):
     """Adds noise of up to 0.2 to variables that hold one constant (zero biases, unit scales)."""
-    trainable = set(id(v) for v in model.trainable_weights)
+    trainable = {id(v) for v in model.trainable_weights}
     for variable, array in zip(model.weights, model.get_weights()):
         array = np.asarray(array)
         statistic = any(word in variable.name for word in ("mean", "variance"))
@@ -523,7 +538,7 @@ def roughen(model, rng, tf):
             assign(variable, (array + rng.uniform(-0.2, 0.2, array.shape)).astype(array.dtype), tf)
 
 
-class Tune(object):
+class Tune:
     """Scales kernels and sets BatchNormalization's statistics from the data that reach each layer."""
 
     def __init__(self, rng, tf):
@@ -572,7 +587,7 @@ class Tune(object):
             self.set(kernel, np.asarray(kernel.numpy()) / deviation)
 
 
-class Record(object):
+class Record:
     """Keeps the outputs of the layers, in the order of the calls, up to `budget` bytes."""
 
     def __init__(self, paths, budget):
@@ -586,7 +601,11 @@ class Record(object):
         key = "layers/" + name + ("#%d" % calls if calls else "")
         try:
             leaves = flatten(result, key)
-        except (CaptureError, AttributeError, NotImplementedError):  # symbolic inside a loop: no value to keep
+        except (
+            CaptureError,
+            AttributeError,
+            NotImplementedError,
+        ):  # symbolic inside a loop: no value to keep
             self.left_out += 1
             return result
         size = sum(v.array.nbytes for v in leaves.values())
@@ -604,8 +623,8 @@ class Record(object):
 # ---------------------------------------------------------------- the run
 
 
-class Run(object):
-    """One capture in one dtype. `write(folder)` leaves its files there and returns its part of the manifest."""
+class Run:
+    """One capture in one dtype; `write(folder)` leaves its files there and returns its manifest entry."""
 
     def __init__(self, tf, options, dtype):
         self.tf, self.options, self.dtype = tf, options, dtype
@@ -653,9 +672,9 @@ class Run(object):
                 need = ", ".join(required(found) or [])
                 raise CaptureError("%s needs arguments (%s): pass --call-args" % (self.name, need))
             return found(*args, **kwargs), None
-        if binds(found, args, kwargs) and not (self.options.input and not required(found) is None and required(found)):
+        if binds(found, args, kwargs) and not (self.options.input and required(found)):
             result = found(*args, **kwargs)
-            if is_keras(result) or isinstance(result, self.tf.Module) and callable(result):
+            if is_keras(result) or (isinstance(result, self.tf.Module) and callable(result)):
                 return result, None
             if not self.options.input:
                 return None, self.evaluate(result)
@@ -713,11 +732,13 @@ class Run(object):
     def passing(self, model, inputs):
         if inputs and all(name for name, _ in inputs):
             names = [getattr(x, "name", "").split(":")[0] for x in getattr(model, "inputs", None) or []]
-            return "mapping" if set(n for n, _ in inputs) <= set(names) else "keywords"
+            return "mapping" if {n for n, _ in inputs} <= set(names) else "keywords"
         if len(inputs) < 2:
             return "arguments"
         need = [p for p in required(model.call) or [] if p not in ("training", "mask")]
-        functional = "Functional" in [c.__name__ for c in type(model).__mro__] or getattr(model, "inputs", None)
+        functional = "Functional" in [c.__name__ for c in type(model).__mro__] or getattr(
+            model, "inputs", None
+        )
         return "arguments" if not functional and len(need) >= len(inputs) else "list"
 
     def forward(self, model, inputs, how):
@@ -743,16 +764,16 @@ class Run(object):
     def function(self, function, module, folder, args, kwargs):
         tf = self.tf
         inputs = self.inputs()
-        named = dict((n, a) for n, a in inputs if n)
+        named = {n: a for n, a in inputs if n}
         plain = [a for n, a in inputs if not n]
-        if isinstance(function, tf.Module) or inspect.isclass(self.name):
+        if isinstance(function, tf.Module):  # the arguments were its constructor's
             args, kwargs = [], {}
         if not binds(function, plain + list(args), dict(kwargs, **named)):
-            need = ", ".join(required(function) or [])
-            raise CaptureError("%s(%s) got %d input(s): pass one --input for each" % (self.name, need, len(inputs)))
+            told = (self.name, ", ".join(required(function) or []), len(inputs))
+            raise CaptureError("%s(%s) got %d input(s): pass one --input for each" % told)
         arrays = self.wants_arrays(function)
         give = (lambda a: a) if arrays else tf.constant
-        keys = dict(kwargs, **dict((n, give(a)) for n, a in named.items()))
+        keys = dict(kwargs, **{n: give(a) for n, a in named.items()})
         call = lambda: function(*([give(a) for a in plain] + list(args)), **keys)  # noqa: E731
         variables = self.variables(function, module)
         outputs = self.guard(lambda: self.evaluate(call()))
@@ -798,7 +819,8 @@ class Run(object):
         if not any(isinstance(x, (tf.Tensor, tf.Variable)) for x in flat):
             return result
         with tf.compat.v1.Session() as session:
-            session.run([tf.compat.v1.global_variables_initializer(), tf.compat.v1.local_variables_initializer()])
+            session.run(tf.compat.v1.global_variables_initializer())
+            session.run(tf.compat.v1.local_variables_initializer())
             values = [session.run(x) if isinstance(x, (tf.Tensor, tf.Variable)) else x for x in flat]
         return tf.nest.pack_sequence_as(result, values)
 
@@ -867,12 +889,13 @@ def capture(options):
     try:
         runs = [Run(tf, options, dtype).write(folder) for dtype in options.dtype.split(",")]
         manifest = collections.OrderedDict(
-            format="tfport golden", version=MANIFEST_VERSION, target=os.path.basename(target) + ":" + options.target.rpartition(":")[2],
+            format="tfport golden", version=MANIFEST_VERSION,
+            target=os.path.basename(target) + ":" + options.target.rpartition(":")[2],
             source_sha256=sha256(target), seed=options.seed, call_args=options.call_args or "", layout="NHWC",
             versions=versions(tf), machine=platform.machine(), threads=os.cpu_count(),
             tf32=False, onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"), runs=runs,
         )  # fmt: skip
-        manifest["sha256"] = dict((n, sha256(os.path.join(folder, n))) for n in sorted(os.listdir(folder)))
+        manifest["sha256"] = {n: sha256(os.path.join(folder, n)) for n in sorted(os.listdir(folder))}
         with open(os.path.join(folder, "manifest.json"), "w") as f:
             json.dump(manifest, f, indent=1)
             f.write("\n")
@@ -902,7 +925,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="capture.py", description="Record a TensorFlow program's run.")
     parser.add_argument("target", help="FILE.py:NAME")
     parser.add_argument("-o", "--output", required=True, help="folder to write")
-    parser.add_argument("--input", action="append", default=[], help="2x28x28x1:float32, ids=4x10:int32<100, x.npy")
+    spec = "2x28x28x1:float32, ids=4x10:int32<100, x.npy"
+    parser.add_argument("--input", action="append", default=[], help=spec)
     parser.add_argument("--call-args", default="", help='arguments of the builder: "10, weights=None"')
     parser.add_argument("--weights", help="load these weights instead of random ones")
     parser.add_argument("--dtype", default="float32", help="float32,float64")

@@ -25,12 +25,13 @@ def _shared(command: Any) -> Any:
                 "--input", "inputs", multiple=True, metavar="SPEC",
                 help="2x28x28x1:float32, ids=4x10:int32<100, x.npy, batch.npz; once for each input.",
             ),
-            click.option("--weights", metavar="FILE", help="Load these weights into the reference, not random ones."),
-            click.option("--call-args", default="", metavar="ARGS", help='Arguments of the builder: "10, weights=None".'),
+            click.option("--weights", metavar="FILE", help="Load these weights, not random ones."),
+            click.option("--call-args", default="", metavar="ARGS",
+                         help='Arguments of the builder: "10, weights=None".'),
             click.option("--dtype", default="float32", show_default=True, help="float32,float64"),
             click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31)),
-            click.option("--layers", type=click.Choice(("auto", "all", "none")), default="auto", show_default=True,
-                         help="Keep layer outputs: up to 64 MiB, all, or none."),
+            click.option("--layers", type=click.Choice(("auto", "all", "none")), default="auto",
+                         show_default=True, help="Keep layer outputs: up to 64 MiB, all, or none."),
             click.option("--python", metavar="PY", help="Python that has TensorFlow; this one unless named."),
         )
     ):  # fmt: skip
@@ -54,7 +55,7 @@ def capture_command(reference: str, output: str, update: bool, dtype: str, **opt
     NAME is a Keras model, a class or function that builds one, or a plain function of arrays.
     """
     from tfport.parity.capture import CaptureError
-    from tfport.parity.verify import Plan, run_capture
+    from tfport.parity.verification import Plan, run_capture
 
     plan = Plan(reference, dtypes=_listed(dtype, "--dtype", DTYPES), **options)
     try:
@@ -65,7 +66,9 @@ def capture_command(reference: str, output: str, update: bool, dtype: str, **opt
     for run in made.runs:
         layers = f", {len(run['layers'])} layers" if run.get("layers") else ""
         left = f" ({run['layers_left_out']} left out)" if run.get("layers_left_out") else ""
-        click.echo(f"{run['dtype']}: {len(run['inputs'])} inputs, {len(run['outputs'])} outputs{layers}{left}")
+        click.echo(
+            f"{run['dtype']}: {len(run['inputs'])} inputs, {len(run['outputs'])} outputs{layers}{left}"
+        )
     click.echo(f"wrote {output} ({size / 2**20:.1f} MiB)")
 
 
@@ -73,7 +76,7 @@ def capture_command(reference: str, output: str, update: bool, dtype: str, **opt
 @click.argument("reference", metavar="REFERENCE")
 @click.argument("candidate", required=False, metavar="[MODEL_torch.py:NAME]")
 @click.option("--device", default="cpu", show_default=True, help="cpu,cuda")
-@click.option("--rtol", type=float, help="Allowed error relative to the largest output; 1e-5 in float32, 1e-11 in float64.")
+@click.option("--rtol", type=float, help="Allowed error relative to the largest output.")
 @click.option("--atol", type=float, help="Allowed absolute error, added to it; none unless given.")
 @click.option("--script", is_flag=True, help="Run both files as scripts and compare what they print.")
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True)
@@ -88,7 +91,7 @@ def verify_command(
     was compared and agreed, 1 something disagreed, 2 wrong usage or unreadable input.
     """
     from tfport.parity.capture import CaptureError
-    from tfport.parity.verify import Plan, verify, verify_scripts
+    from tfport.parity.verification import Plan, verify, verify_scripts
 
     for name in ("rtol", "atol"):
         if options[name] is not None and not options[name] >= 0:

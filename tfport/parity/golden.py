@@ -51,7 +51,9 @@ def read_golden(folder: str | Path) -> Golden:
     folder = Path(folder)
     path = folder / "manifest.json"
     if not path.is_file():
-        raise CaptureError(f"{folder} is no golden folder: it has no manifest.json (tfport capture makes one)")
+        raise CaptureError(
+            f"{folder} is no golden folder: it has no manifest.json (tfport capture makes one)"
+        )
     try:
         manifest = json.loads(path.read_text("utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
@@ -60,7 +62,9 @@ def read_golden(folder: str | Path) -> Golden:
         raise CaptureError(f"{path} is not a manifest of tfport capture")
     if manifest.get("version") != MANIFEST_VERSION:
         version = manifest.get("version")
-        raise CaptureError(f"{path} has format {version}, this tfport reads {MANIFEST_VERSION}: capture again")
+        raise CaptureError(
+            f"{path} has format {version}, this tfport reads {MANIFEST_VERSION}: capture again"
+        )
     for name, digest in manifest["sha256"].items():
         if not (folder / name).is_file():
             raise CaptureError(f"{folder / name} is missing: capture again")

@@ -13,13 +13,17 @@ import math
 import re
 from dataclasses import dataclass, field
 
-NUMBER = re.compile(r"(?<![\w.])[-+]?(?:(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?|nan|inf|infinity)(?![\w])", re.IGNORECASE)
+NUMBER = re.compile(
+    r"(?<![\w.])[-+]?(?:(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?|nan|inf|infinity)(?![\w])", re.IGNORECASE
+)
 WRAPPED = re.compile(
     r"<tf\.(?:Tensor|Variable)[^<>]*?numpy=(?P<eager>[^<>]*)>"
     r"|(?:tf\.Tensor|tensor|array|np\.\w+|Parameter containing:\s*tensor)\((?P<body>(?:[^()]|\([^()]*\))*)\)",
     re.DOTALL,
 )
-TAIL = re.compile(r",\s*(?:shape|dtype|device|grad_fn|requires_grad|size)\s*=\s*(?:\([^()]*\)|<[^<>]*>|[^,()<>]+)")
+TAIL = re.compile(
+    r",\s*(?:shape|dtype|device|grad_fn|requires_grad|size)\s*=\s*(?:\([^()]*\)|<[^<>]*>|[^,()<>]+)"
+)
 
 
 @dataclass
@@ -40,10 +44,14 @@ class PrintedComparison:
     lines: int = 0
     max_rel: float = 0.0
     differences: list[LineDifference] = field(default_factory=list)
+    error: str | None = None
+    """Why the candidate printed nothing that could be compared."""
 
     @property
     def reason(self) -> str:
         """Why the comparison fails, in one line; empty when it does not."""
+        if self.error:
+            return self.error
         if self.differences:
             first = self.differences[0]
             more = f" ({len(self.differences)} lines differ)" if len(self.differences) > 1 else ""

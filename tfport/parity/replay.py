@@ -15,7 +15,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ import numpy as np
 
 from tfport.parity import capture, golden, layouts
 from tfport.parity.capture import CaptureError, UsageError, Value
-
 
 MISFITS = 12
 """How many tensors that do not fit are named in the one-line error."""
@@ -38,9 +37,13 @@ class Request:
     candidate: str
     output: str
     call_args: str = ""
-    dtypes: tuple[str, ...] = ("float32",)
-    devices: tuple[str, ...] = ("cpu",)
+    dtypes: Sequence[str] = ("float32",)
+    devices: Sequence[str] = ("cpu",)
     layers: bool = True
+
+
+def _moved(value: Value, order: tuple[int, ...]) -> Value:
+    return Value(np.ascontiguousarray(value.array.transpose(order)), value.dtype)
 
 
 class NoTensorFlow:
@@ -64,7 +67,8 @@ def replay(request: Request) -> dict[str, Any]:
     runs = []
     for dtype in request.dtypes:
         for device in request.devices:
-            run = {"dtype": dtype, "device": device, "tensors": None, "notes": [], "error": None, "usage": False}
+            run: dict[str, Any] = {"dtype": dtype, "device": device, "notes": []}
+            run |= {"tensors": None, "error": None, "usage": False}
             runs.append(run)
             try:
                 if device.startswith("cuda") and not torch.cuda.is_available():
@@ -167,7 +171,7 @@ class Replay:
         plain, named = self.inputs(module.forward, where)
         with torch.no_grad():
             tensors = [*module.parameters(), *module.buffers()]
-            if any(torch.nn.parameter.is_lazy(p) for p in tensors) or not tensors and weights:
+            if any(torch.nn.parameter.is_lazy(p) for p in tensors) or (not tensors and weights):
                 self.guard(lambda: module(*plain, **named))  # lazy modules take their sizes from a call
             self.carry(module, weights)
             with self.watch(module):
@@ -198,9 +202,9 @@ class Replay:
             raise CaptureError(f"the weights do not fit: {shown}{more}") from error
 
     def same_names(self, module: Any, source: Mapping[str, Any]) -> bool:
-        """Copies a tf.Module's variables to the tensors of the same names and shapes, where no record tells more.
+        """Copies a tf.Module's variables to the tensors of the same names and shapes.
 
-        False, with nothing copied, when the record knows the class or when names or shapes are not all the same.
+        False, with nothing copied, when the record knows the class or when names or shapes differ.
         """
         import torch
 
@@ -216,16 +220,15 @@ class Replay:
         return True
 
     def set_globals(self, module: Any, path: Path) -> None:
-        """Gives the candidate's module-level tensors the values of the reference's variables of that name."""
+        """Gives the file's tensors the values of the reference's variables of the same names."""
         import torch
 
         for name, value in golden.read_tensors(path).items():
             held = getattr(module, name, None)
             if not isinstance(held, torch.Tensor) or tuple(held.shape) != value.array.shape:
                 shape = list(held.shape) if isinstance(held, torch.Tensor) else "missing"
-                raise CaptureError(
-                    f"the weights do not fit: variable {name} {list(value.array.shape)}, in the candidate {shape}"
-                )
+                told = f"variable {name} {list(value.array.shape)}, in the candidate {shape}"
+                raise CaptureError(f"the weights do not fit: {told}")
             with torch.no_grad():
                 held.copy_(torch.from_numpy(value.array))
 
@@ -242,12 +245,15 @@ class Replay:
             self.run["notes"].append("no conversion record: arguments keep TensorFlow's axis order")
         self.record = record or {}
 
-    def inputs(self, function: Callable[..., Any], where: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:
-        """The recorded inputs as the candidate takes them: its device, its axis order, its way of passing."""
+    def inputs(
+        self, function: Callable[..., Any], where: tuple[str, ...]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """The recorded inputs as the candidate takes them: device, axis order, way of passing."""
         import torch
 
         names = self.parameters(function)
-        changed = {str(a["argument"]): a["layout"] for a in self.record.get("arguments", []) if a.get("where") in where}
+        told_arguments = [a for a in self.record.get("arguments", []) if a.get("where") in where]
+        changed = {str(a["argument"]): a["layout"] for a in told_arguments}
         given = []
         for i, told in enumerate(self.entry["inputs"]):
             tensor = torch.from_numpy(self.given[told["tensor"]].array.copy()).to(self.device)
@@ -284,19 +290,21 @@ class Replay:
         return any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
 
     def back(self, name: str, value: Value) -> Value:
-        """An output in TensorFlow's axis order: as the record's `returns` says, else as the arguments went."""
+        """An output in TensorFlow's axis order: as the record's `returns` says, else as the arguments."""
         for told in self.record.get("returns", []):
             if told.get("output") in (None, name, name.removeprefix("output/")):
-                order = layouts.inverse(layouts.permutation(told["layout"]))
-                return Value(value.array.transpose(order), value.dtype) if value.array.ndim == len(order) else value
+                told_order = layouts.inverse(layouts.permutation(told["layout"]))
+                return _moved(value, told_order) if value.array.ndim == len(told_order) else value
         wanted = self.given.get(f"outputs/{name}")
         if wanted is None or "returns" in self.record:
             return value
         order = layouts.way_back(value.array.shape, wanted.array.shape, self.orders)
         if order is None or value.array.ndim != wanted.array.ndim:
             return value
-        self.run["notes"].append(f"{name}: axes put back in TensorFlow's order, as the arguments' were changed")
-        return Value(np.ascontiguousarray(value.array.transpose(order)), value.dtype)
+        self.run["notes"].append(
+            f"{name}: axes put back in TensorFlow's order, as the arguments' were changed"
+        )
+        return _moved(value, order)
 
     @contextlib.contextmanager
     def watch(self, module: Any) -> Iterator[None]:
@@ -304,14 +312,13 @@ class Replay:
         handles = []
         told = self.entry.get("layers") or []
         if self.request.layers and told:
-            tensors = {}
-            for layer in told:
-                for key in (layer["name"], layer["attribute"]):
-                    if key:
-                        tensors.setdefault(key, []).extend(t for t in layer["tensors"] if t not in tensors.get(key, []))
+            tensors: dict[str, list[str]] = {}
+            for call in told:
+                for key in {call["name"], call["attribute"]} - {None}:
+                    tensors.setdefault(key, []).extend(call["tensors"])
             for layer in self.layers(module):
-                keys = (layer.get("keras_path"), layer.get("name"))
-                names = next((tensors[k] for k in keys if k in tensors), [])
+                keys = [k for k in (layer.get("keras_path"), layer.get("name")) if k in tensors]
+                names = tensors[keys[0]] if keys else []
                 with contextlib.suppress(AttributeError):  # a path that names no module
                     part = module.get_submodule(layer["path"]) if layer.get("path") else None
                     if names and part is not None:
@@ -328,11 +335,10 @@ class Replay:
         for key in (self.name, type(module).__name__):
             if key in models:
                 return models[key].get("layers", [])
-        only = next(iter(models.values()), {}) if len(models) == 1 else {}
-        return only.get("layers", [])
+        return next(iter(models.values())).get("layers", []) if len(models) == 1 else []
 
     def keeper(self, names: list[str]) -> Callable[..., None]:
-        """A forward hook that keeps a module's outputs, one call after the other, under the reference's names."""
+        """A forward hook that keeps a module's outputs, call by call, under the reference's names."""
         import torch
 
         def keep(module: Any, args: Any, result: Any) -> None:
@@ -346,7 +352,7 @@ def main(argv: list[str]) -> int:
     """`python -m tfport.parity.replay REQUEST.json`; exit status 0 when `result.json` was written."""
     sys.meta_path.insert(0, NoTensorFlow())
     raw = json.loads(Path(argv[0]).read_text("utf-8"))
-    request = Request(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+    request = Request(**raw)
     try:
         result = replay(request)
     except CaptureError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Literal
 
-from tfport.parity.compare import TensorComparison
-from tfport.parity.verify import Part, Verification
+from tfport.parity.comparison import TensorComparison
+from tfport.parity.verification import Part, Verification
 
 SHOWN = 40
 """Rows of a table before the rest is summed up in one line; disagreements are always shown."""
@@ -101,7 +101,7 @@ def _print_part(done: Verification, part: Part, console: Any) -> None:
     console.print(f"{verdict}{escape(why)} ({part.comparison.elements} elements compared)")
 
 
-_COLUMNS = (
+_COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("tensor", "left"),
     ("shape", "left"),
     ("dtype", "left"),
@@ -116,7 +116,9 @@ _COLUMNS = (
 
 
 def _cells(t: TensorComparison) -> list[str]:
-    dtype = t.dtype if t.candidate_dtype in (t.dtype, None) or t.ok else f"{t.dtype or '-'} / {t.candidate_dtype}"
+    dtype = t.dtype
+    if t.candidate_dtype not in (t.dtype, None) and not t.ok:
+        dtype = f"{t.dtype or '-'} / {t.candidate_dtype}"
     shape = "x".join(map(str, t.shape)) or "scalar"
     if t.candidate_shape is not None and t.candidate_shape != t.shape:
         shape += " / " + ("x".join(map(str, t.candidate_shape)) or "scalar")
@@ -126,7 +128,8 @@ def _cells(t: TensorComparison) -> list[str]:
     ulp = "/".join(_short(v) for v in t.ulp.values()) if t.ulp else ""
     worst = str(list(t.worst)) if t.worst and t.max_abs else ""
     return [
-        t.name, shape, dtype, f"{t.scale:.3g}", f"{t.max_abs:.2e}", f"{t.max_rel:.2e}", allowed, ulp, worst, t.status
+        t.name, shape, dtype, f"{t.scale:.3g}", f"{t.max_abs:.2e}", f"{t.max_rel:.2e}", allowed, ulp, worst,
+        t.status,
     ]  # fmt: skip
 
 

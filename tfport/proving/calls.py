@@ -40,14 +40,23 @@ class Call:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     inputs: tuple[Drawn, ...]
+    then: tuple[tuple[tuple[Any, ...], Mapping[str, Any]], ...] = ()  # calls of what the first call gives
+    several: bool = False  # whether ``then`` is a list of calls: the result is the list of theirs
 
-    def bound(self, tensors: Mapping[int, Any], other: Callable[[Any], Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Positional and keyword arguments with ``tensors`` for the inputs and ``other(x)`` for everything else."""
+    def run(self, function: Callable[..., Any], tensors: Mapping[int, Any], other: Callable[[Any], Any]) -> Any:
+        """Call ``function`` with ``tensors`` for the inputs and ``other(x)`` for everything else."""
 
         def leaf(value: Any) -> Any:
             return tensors[value.place] if isinstance(value, Drawn) else other(value)
 
-        return [tree_map(leaf, a) for a in self.args], {k: tree_map(leaf, v) for k, v in self.kwargs.items()}
+        def called(target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            return target(*(tree_map(leaf, a) for a in args), **{k: tree_map(leaf, v) for k, v in kwargs.items()})
+
+        made = called(function, self.args, self.kwargs)
+        if not self.then:
+            return made
+        results = [called(made, args, kwargs) for args, kwargs in self.then]
+        return results if self.several else results[0]
 
 
 def draw(proof: Proof) -> Call:
@@ -64,14 +73,20 @@ def draw(proof: Proof) -> Call:
 
     args = tuple(tree_map(leaf, a) for a in proof.args)
     kwargs = {key: tree_map(leaf, v) for key, v in proof.kwargs.items()}
-    return Call(args, kwargs, tuple(inputs))
+    then = []
+    for step in proof.then if isinstance(proof.then, list) else [] if proof.then is None else [proof.then]:
+        named = step[-1] if step and isinstance(step[-1], dict) else {}
+        plain = step[:-1] if named else step
+        then.append((tuple(tree_map(leaf, a) for a in plain), {k: tree_map(leaf, v) for k, v in named.items()}))
+    return Call(args, kwargs, tuple(inputs), tuple(then), isinstance(proof.then, list))
 
 
 def described(proof: Proof) -> str:
     """The proof as it stands in the rule file, for messages."""
     parts = [_outline(a) for a in proof.args]
     parts += [f"{key}={_outline(value)}" for key, value in proof.kwargs.items()]
-    return f"({', '.join(parts)})"
+    then = "" if proof.then is None else f" then {_outline(proof.then)}"
+    return f"({', '.join(parts)}){then}"
 
 
 def _outline(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -43,8 +44,8 @@ def tensor(array: np.ndarray, dtype: str, device: str, grad: bool) -> torch.Tens
 def run(function: Callable[..., Any], call: Call, grad: bool, device: str = "cpu") -> Result:
     """Call ``function`` with the arguments of ``call`` as torch tensors."""
     tensors = {d.place: tensor(d.array, d.dtype, device, grad) for d in call.inputs}
-    args, kwargs = call.bound(tensors, lambda value: value)
-    return finish(function(*args, **kwargs), [tensors[d.place] for d in call.inputs if d.floating], grad)
+    output = call.run(function, tensors, lambda value: value)
+    return finish(output, [tensors[d.place] for d in call.inputs if d.floating], grad)
 
 
 def finish(output: Any, inputs: list[torch.Tensor], grad: bool) -> Result:

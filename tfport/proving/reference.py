@@ -164,12 +164,11 @@ def _eager(function: Any, call: Call, grad: bool) -> Result:
     tf = tensorflow()
     tensors = {d.place: _tensor(d.array, d.dtype) for d in call.inputs}
     floating = [tensors[d.place] for d in call.inputs if d.floating]
-    args, kwargs = call.bound(tensors, _other)
     if not (grad and floating):
-        return Result(tree_map(plain, function(*args, **kwargs)))
+        return Result(tree_map(plain, call.run(function, tensors, _other)))
     with tf.GradientTape() as tape:
         tape.watch(floating)
-        output = function(*args, **kwargs)
+        output = call.run(function, tensors, _other)
         total = _total(output)
     value = tree_map(plain, output)
     try:
@@ -185,8 +184,7 @@ def _graph(function: Any, call: Call, grad: bool) -> Result:
     with tf.Graph().as_default(), v1.Session() as session:
         tensors = {d.place: _tensor(d.array, d.dtype) for d in call.inputs}
         floating = [tensors[d.place] for d in call.inputs if d.floating]
-        args, kwargs = call.bound(tensors, _other)
-        output = function(*args, **kwargs)
+        output = call.run(function, tensors, _other)
         total = _total(output) if grad and floating else None
         found = []
         if total is not None:

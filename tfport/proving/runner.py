@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import tfport.rules
 from tfport.proving import candidate, reference
 from tfport.proving.calls import Call, described, draw
+from tfport.proving.chained import chained, flattened
 from tfport.proving.outcome import Failure, Outcome, Report
 from tfport.proving.signature import signature_failures
 from tfport.proving.source import converter, source_failures
@@ -52,6 +54,9 @@ def prove_rule(rule: Rule, *, source: bool = True, rules: Sequence[Path] = ()) -
 
 def _prove(rule: Rule, function: Callable[..., Any], proof: Proof, known: Sequence[reference.Reference],
            rules: Sequence[Path] | None) -> list[Failure]:  # fmt: skip
+    if proof.then is not None:  # what the rule makes is called; the converter has nothing to inline here
+        known = [dataclasses.replace(each, function=chained(each.function)) for each in known]
+        return _prove(rule, chained(function), flattened(proof), known, None)
     call = draw(proof)
     if proof.raises:
         return _raising(rule, function, call, known)

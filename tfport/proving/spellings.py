@@ -121,6 +121,9 @@ def _spelling(label: str, rule: Rule, call: Call, name: str, version: int, args:
             try:
                 text = literal(value)
             except Unwritable:
+                if isinstance(value, list | tuple) and _holds_input(value):
+                    inside = "".join(written(item) + ", " for item in value)
+                    return f"[{inside}]" if isinstance(value, list) else f"({inside})"
                 if _holds_input(value):
                     raise
             else:
@@ -137,7 +140,15 @@ def _spelling(label: str, rule: Rule, call: Call, name: str, version: int, args:
     else:
         spelled = f"tf.{name.removeprefix('tf.compat.v1.')}" if name.startswith("tf.compat.v1.") else name
         expression = f"{spelled}({', '.join(parts)})"
-    return Spelling(label, version, (*(made or ()), f"return {expression}"), tuple(parameters), tuple(extras))
+    lines = [*(made or ())]
+    if call.then:
+        lines.append(f"made = {expression}")
+        calls = []
+        for positional, named in call.then:
+            texts = [written(value) for value in positional] + [f"{k}={written(v)}" for k, v in named.items()]
+            calls.append(f"made({', '.join(texts)})")
+        expression = f"[{', '.join(calls)}]" if call.several else calls[0]
+    return Spelling(label, version, (*lines, f"return {expression}"), tuple(parameters), tuple(extras))
 
 
 class _Local(Drawn):

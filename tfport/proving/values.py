@@ -105,7 +105,8 @@ def difference(want: np.ndarray, have: np.ndarray) -> tuple[float, tuple[int, ..
             finite = np.isfinite(a)
             with np.errstate(invalid="ignore", over="ignore"):
                 errors = np.where(same, 0.0, np.where(finite & np.isfinite(b), np.abs(a - b), np.inf))
-            scale = float(np.max(np.abs(a[finite]), initial=0.0)) or 1.0
+            scale = float(np.max(np.abs(a[finite]), initial=0.0))
+            scale = scale if scale > 1e-300 else 1.0  # uninitialised memory of an empty sum is no scale
     index = np.unravel_index(int(np.argmax(errors)), errors.shape)
     place = tuple(int(i) for i in index)
     return float(errors[index]) / scale, place, f"{have[index]!r}, TensorFlow gives {want[index]!r}"

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tfport.source import api_names, rulebook, statements
+from tfport.source import api_names, rulebook, sessions, statements
 from tfport.source.canonical import Canonical
 from tfport.source.findings import CODES, Conversion, Finding, Tiers
 from tfport.source.names import Names, mentions_tensorflow
@@ -106,6 +106,7 @@ class Walk:
         self.skip: set[ast.AST] = set()
         self.before: list[tuple[ast.AST, str]] = []  # text to insert above a statement
         self.record: dict = {"models": {}, "arguments": []}
+        self.sessions = self.rewriter.sessions = sessions.prepare(self)
 
     def run(self) -> str:
         """The converted text."""
@@ -115,6 +116,7 @@ class Walk:
         self._insert_imports()
         edits = [c.edit for c in self.rewriter.changes]
         edits += self._comments() + self._marks() + self._insertions() + self._removals()
+        edits += self._dedents(edits)
         code = apply(self.source.text, edits)
         try:
             ast.parse(code)
@@ -172,6 +174,32 @@ class Walk:
         first, last = node.lineno, node.end_lineno  # type: ignore[attr-defined]
         end = min(self.source.starts[last], len(self.source.text))
         self.rewriter.change(self.source.starts[first - 1], end, "", owner)
+
+    def dedent(self, statement: ast.With) -> None:
+        """Take out the header of a block and move its body to the header's indentation."""
+        first, last = self.source.first_line(statement.body[0]), statement.end_lineno or statement.lineno
+        self.rewriter.change(self.source.starts[statement.lineno - 1], self.source.starts[first - 1], "", statement)
+        columns = len(self.source.lines[first - 1]) - len(self.source.lines[first - 1].lstrip())
+        columns -= len(self.source.lines[statement.lineno - 1]) - len(self.source.lines[statement.lineno - 1].lstrip())
+        frozen = {
+            line
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Constant | ast.JoinedStr)
+            for line in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
+        }
+        for line in range(first, last + 1):
+            if line not in frozen and self.source.lines[line - 1].strip():
+                self.source.dedented[line] = self.source.dedented.get(line, 0) + columns
+        self.body(statement.body)
+
+    def _dedents(self, edits: Sequence[Edit]) -> list[Edit]:
+        """The indentation that moved blocks lose, where no other edit replaces the line's beginning."""
+        found = []
+        for line, columns in self.source.dedented.items():
+            start = self.source.starts[line - 1]
+            if not any(e.start < start + columns and start < e.end for e in edits):
+                found.append(Edit(start, start + columns, ""))
+        return found
 
     def insert_before(self, statement: ast.AST, text: str) -> None:
         """Put lines above a statement, at its indentation."""
@@ -254,7 +282,8 @@ class Walk:
         for statement, instead in self.removed.items():
             first, last = self.source.first_line(statement), statement.end_lineno or statement.lineno
             start, end = self.source.span(statement)
-            start = min(start, self.source.starts[first - 1] + len(self.source.indent(first)))
+            line = self.source.lines[first - 1]
+            start = min(start, self.source.starts[first - 1] + len(line) - len(line.lstrip()))
             indent = self.source.indent(first)
             alone = self.source.text[self.source.starts[first - 1] : start].strip() == ""
             tail = self.source.text[end : self.source.starts[last] - 1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tfport.source.canonical import Canonical
@@ -51,6 +51,7 @@ class Facts:
         self.lookup = lookup
         self.constant = constant
         self._cache: dict[ast.AST, Fact] = {}
+        self.tensors: set[ast.AST] = set()  # parameters and targets that are known to be tensors
         self._busy: set[ast.AST] = set()
         self._cut = False  # whether the evaluation under way met itself
         self._steps = 0
@@ -104,8 +105,7 @@ class Facts:
 
     def _of_bindings(self, node: ast.Name) -> Fact:
         bindings = self.names.bindings(node)
-        values = [b.value for b in bindings]
-        if not bindings or any(v is None for v in values):
+        if not bindings or any(b.value is None and b.node not in self.tensors for b in bindings):
             return NOTHING
         found = [f for b in bindings if (f := self._of_binding(b)) is not None]
         fact = join(found)
@@ -113,6 +113,8 @@ class Facts:
         return fact if stable else Fact(fact.kind, fact.dtype, fact.ndim)
 
     def _of_binding(self, binding: Binding) -> Fact | None:
+        if binding.node in self.tensors:
+            return Fact("tensor")
         value = binding.value
         if value is None or value in self._busy:
             self._cut = True  # x = f(x): the other bindings tell
@@ -268,32 +270,55 @@ class Facts:
         return self._returned(node, rule)
 
     def _returned(self, node: ast.Call, rule: RuleText) -> Fact:
+        """What a rule's ``returns`` says of this call: a dtype, "tensor", or parameters to look at in turn."""
         told = rule.returns
-        if told is None:
+        if told is None or told == "python":
             return NOTHING
-        if told == "python":
-            return NOTHING
+        if told == "tensor":
+            return Fact("tensor")
         if told in FLOATS or told in INTEGERS or told in ("bool", "complex64", "complex128"):
             return Fact("tensor", told)
-        argument = bound_argument(node, rule, told)
+        for parameter in told.split("|"):
+            dtype = self._dtype_by(node, rule, parameter)
+            if dtype is not None:
+                return Fact("tensor", dtype)
+        return Fact("tensor")
+
+    def _dtype_by(self, node: ast.Call, rule: RuleText, parameter: str) -> str | None:
+        """The dtype that an argument gives the result; None when it is not passed and has no dtype as default."""
+        argument = bound_argument(node, rule, parameter)
         if argument is None:
-            default = rule.parameters[told].default if told in rule.parameters else None
-            return Fact("tensor", _dtype_name(default) if default is not None else "?")
+            default = rule.parameters[parameter].default if parameter in rule.parameters else None
+            name = "?" if default is None else _dtype_name(default)
+            return None if name == "?" else name
         fact = self.of(argument)
+        if fact.kind == "none":
+            return None
         if fact.kind == "dtype" and isinstance(fact.value, Symbol):
-            return Fact("tensor", fact.value.text.removeprefix("torch."))
+            return fact.value.text.removeprefix("torch.")
         if fact.kind == "str" and isinstance(fact.value, str) and fact.value in FLOATS | INTEGERS | {"bool"}:
-            return Fact("tensor", fact.value)
+            return fact.value
         if fact.is_tensor:
-            return Fact("tensor", fact.dtype)
-        return Fact("tensor", "float32" if _is_float(fact.value) else "?")
+            return fact.dtype
+        return _literal_dtype(fact.value)
 
 
-def _is_float(value: Any) -> bool:
-    """Whether a Python literal becomes a float32 tensor: a float, or nested lists of numbers with one."""
+def _literal_dtype(value: Any) -> str:
+    """The dtype that TensorFlow gives a Python literal, "?" where it is not wholly known."""
+    leaves = list(_leaves(value))
+    if not leaves or not all(is_known(v) and isinstance(v, bool | int | float) for v in leaves):
+        return "?"
+    if all(isinstance(v, bool) for v in leaves):
+        return "bool"
+    return "float32" if any(isinstance(v, float) for v in leaves) else "int32"
+
+
+def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, list | tuple):
-        return is_known(value) and any(_is_float(v) for v in value)
-    return isinstance(value, float)
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _dtype_name(node: ast.expr) -> str:

@@ -104,7 +104,7 @@ class Names:
         if isinstance(parent, ast.Tuple | ast.List):
             parent = self.parent[parent]
             return isinstance(parent, ast.Assign) and self._pairs(parent) is not None
-        return isinstance(parent, ast.Assign | ast.AnnAssign | ast.NamedExpr)
+        return isinstance(parent, ast.Assign | ast.AnnAssign | ast.NamedExpr | ast.AugAssign)
 
     @staticmethod
     def _pairs(node: ast.Assign) -> list[tuple[ast.expr, ast.expr]] | None:
@@ -123,6 +123,15 @@ class Names:
         for target, value in pairs:
             if isinstance(target, ast.Name):
                 self._bind(scope, target.id, Binding(node, value=value))
+        return False
+
+    def _on_AugAssign(self, node: ast.AugAssign, scope: Scope) -> bool:
+        """``x += y`` binds x to ``x + y``."""
+        if isinstance(node.target, ast.Name):
+            load = ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target)
+            self.scope_of[load] = scope
+            value = ast.copy_location(ast.BinOp(load, node.op, node.value), node)
+            self._bind(scope, node.target.id, Binding(node, value=value))
         return False
 
     def _on_AnnAssign(self, node: ast.AnnAssign, scope: Scope) -> bool:

@@ -6,7 +6,7 @@ import ast
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from tfport.source import purity, shapes_of_tensors, versions
+from tfport.source import loops, purity, sessions, shapes_of_tensors, versions
 from tfport.source.advice import advice
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
@@ -46,6 +46,15 @@ class Rewriter:
         self.version = version or versions.of_file(self.hits.values(), source)
         self.dirty = self._ancestors()
         self.statement: ast.AST = source.tree
+        self.sessions: sessions.FetchOnly | None = None
+        loops.assume_tensors(source.tree, names, self.facts)
+
+    def touch(self, node: ast.AST) -> None:
+        """Make the walk look at a node that holds no TensorFlow name itself."""
+        at: ast.AST | None = node
+        while at is not None and at not in self.dirty:
+            self.dirty.add(at)
+            at = self.names.parent.get(at)
 
     def _ancestors(self) -> set[ast.AST]:
         dirty: set[ast.AST] = set()
@@ -364,7 +373,7 @@ LAYER_OPTIONS = frozenset(
     "name trainable dtype input_shape batch_input_shape input_dim input_length weights autocast data_format "
     "activity_regularizer batch_size dynamic".split()
 )
-SPECIALS: list[Special] = [shapes_of_tensors.special]
+SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch]
 
 
 def direct_expressions(node: ast.AST) -> Iterator[tuple[ast.AST, str, ast.AST]]:

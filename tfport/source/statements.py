@@ -9,6 +9,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tfport.source import loops, sessions
 from tfport.source.canonical import Canonical, canonical, extend
 from tfport.source.text import Fragment, parenthesised, precedence
 
@@ -141,4 +142,6 @@ def kept_imports(statement: ast.stmt) -> str:
     return ast.unparse(ast.Import(kept)) if kept else ""
 
 
-HANDLERS: list[Handler] = [imports, namespace_alias, delete, drop_call, augmented_assignment, decorators]
+HANDLERS: list[Handler] = [
+    imports, namespace_alias, delete, drop_call, sessions.statement, loops.while_loop, augmented_assignment, decorators,
+]  # fmt: skip

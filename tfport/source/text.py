@@ -90,6 +90,7 @@ class Source:
         for line in self.lines:
             starts.append(starts[-1] + len(line) + 1)
         self.starts = starts
+        self.dedented: dict[int, int] = {}  # 1-based line -> columns that its block moves to the left
 
     def offset(self, line: int, column: int) -> int:
         """Character offset of ast's 1-based line and UTF-8 byte column."""
@@ -117,7 +118,7 @@ class Source:
     def indent(self, line: int) -> str:
         """White space at the beginning of a 1-based line."""
         content = self.lines[line - 1]
-        return content[: len(content) - len(content.lstrip())]
+        return content[self.dedented.get(line, 0) : len(content) - len(content.lstrip())]
 
     def comments(self) -> list[tuple[int, int, str]]:
         """Every comment: start offset, end offset, text."""

@@ -105,7 +105,10 @@ def _renamed_index(path: str, data: memoryview) -> Checkpoint:
     from tfport.weights.sstable import entries
     from tfport.weights.wire import fields
 
-    header = dict(entries(data)).get(b"", b"")
+    try:
+        header = dict(entries(data)).get(b"", b"")
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
     if any(number == 1 and isinstance(value, bytes) for number, value in fields(header)):
         raise WeightsError(
             f"{path}: a V1 checkpoint (one file): not supported; save it again with tf.compat.v1.train.Saver"

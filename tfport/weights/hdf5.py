@@ -6,6 +6,7 @@ Values of contiguous, unfiltered datasets are views of the file; others are read
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -54,10 +55,32 @@ def open_hdf5(data: memoryview, where: str) -> Any:
     """An h5py.File over mapped bytes (a file, or a stored member of a zip)."""
     import h5py
 
+    _check_heaps(data, where)
     try:
         return h5py.File(_Bytes(data), "r")
     except HDF5_ERRORS as error:
         raise WeightsError(f"{where}: not a readable HDF5 file, or truncated ({error})") from None
+
+
+def _check_heaps(data: memoryview, where: str) -> None:
+    """Walk the global heaps (where HDF5 keeps strings of variable length) before the library does.
+
+    It loops for ever on a heap whose free space claims no size. A heap: `GCOL`, version 1, 3 zeros, u64 size; objects:
+    u16 index, u16 count, 4 zeros, u64 size, data padded to 8; index 0 is the free space, which fills the rest.
+    """
+    for match in re.finditer(rb"GCOL\x01\0\0\0", data):
+        start = match.start()
+        end = start + int.from_bytes(data[start + 8 : start + 16], "little")
+        at = start + 16
+        while at + 16 <= min(end, len(data)):
+            size = int.from_bytes(data[at + 8 : at + 16], "little")
+            if data[at : at + 2] == b"\0\0":
+                if size < 16 or at + size != end:
+                    raise WeightsError(
+                        f"{where}: a damaged HDF5 file (its heap at byte {start} does not add up)"
+                    )
+                break
+            at += 16 + (size + 7) // 8 * 8
 
 
 class _Bytes(io.RawIOBase):

@@ -29,7 +29,7 @@ def train(steps=5):
         (grad,) = torch.autograd.grad(loss, w)
         with torch.no_grad():
             w -= 0.1 * grad
-        losses.append(float(loss))
+        losses.append(loss.item())
     return losses
 
 
@@ -53,7 +53,7 @@ def dense(path, keras_path):
 
 
 class Mixer(nn.Module):
-    tfport_record = {
+    tfport_record = {  # noqa: RUF012
         "version": 1,
         "models": {
             "Mixer": {
@@ -79,6 +79,7 @@ class Mixer(nn.Module):
             }
         },
     }
+
     def __init__(self, units=6):
         super().__init__()
         self.table = nn.Embedding(11, 4)

@@ -10,13 +10,12 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from tfport.compat.keras import initializers
 from tfport.compat.keras.symbol import Symbol, replaced
 from tfport.layers.layouts import alike, map_axes, reordered, to_first, to_last
 
 Shapes = list[tuple[int | None, ...]]
 
-DEFAULT_INITIALIZERS = {"gamma": "ones", "scale": "ones", "moving_variance": "ones", "variance": "ones"}
+SHORT_NAMES = {"uniform": "random_uniform", "normal": "random_normal", "zero": "zeros", "one": "ones"}
 INITIALIZER_ARGUMENTS = {"depthwise_kernel": "depthwise", "pointwise_kernel": "pointwise"}
 
 
@@ -93,7 +92,7 @@ def weights_of(layer: Any, module: nn.Module) -> dict[str, tuple[str, str]]:
     for variable, (path, pattern) in layer.rule.weights.items():
         *parents, last = path.split(".")
         owner = module.get_submodule(".".join(parents))
-        if getattr(owner, last, None) is not None:
+        if getattr(owner, last, None) is not None and last not in owner._non_persistent_buffers_set:
             found[variable] = (path, pattern)
     return found
 
@@ -112,7 +111,7 @@ def initialise(layer: Any, module: nn.Module, shape: Sequence[int | None]) -> No
             argument = "depthwise_initializer"
         if argument not in layer.arguments:
             continue
-        made = initializers.get(layer.arguments[argument])(tuple(like.shape))
+        made = initializer(layer.arguments[argument])(tuple(like.shape))
         parameter.copy_(rearrange(torch.as_tensor(made).to(parameter.dtype), pattern))
 
 
@@ -174,6 +173,15 @@ def unwrap(values: Any) -> Any:
     while isinstance(values, list | tuple) and len(values) == 1:
         values = values[0]
     return values
+
+
+def initializer(identifier: Any) -> Any:
+    """An initialiser by name, config or as it is; called with Keras' shape it gives a tensor."""
+    from tfport.rules import keras_initializers
+
+    if isinstance(identifier, str):
+        identifier = SHORT_NAMES.get(identifier.lower(), identifier)
+    return keras_initializers.get(identifier)
 
 
 def free_name(module: nn.Module, name: str) -> str:

@@ -14,7 +14,8 @@ import torch
 from torch import fx, nn
 
 from tfport.compat.dtypes import as_dtype
-from tfport.compat.keras import activations, building, initializers
+from tfport.compat.keras import activation as activations
+from tfport.compat.keras import building
 from tfport.compat.keras.symbol import NAMES, Node, Symbol, attach, is_symbolic, results, stand_ins, symbols_in
 from tfport.layers.arguments import normalise
 from tfport.layers.layouts import reordered, to_last
@@ -82,7 +83,7 @@ class Layer(nn.Module):
         kind = torch.get_default_dtype() if dtype is None else as_dtype(dtype)
         if initializer is None:
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
-        value = torch.as_tensor(initializers.get(initializer)(size)).to(kind).detach()
+        value = torch.as_tensor(building.initializer(initializer)(size)).to(kind).detach()
         label = name or f"weight_{sum(1 for _ in self._weight_names())}"
         label = building.free_name(self, label.split("/")[-1].split(":")[0])
         if trainable and kind.is_floating_point:

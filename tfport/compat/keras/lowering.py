@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from tfport.compat.keras import activations, building, modules, symbol
+from tfport.compat.keras import activation as activations
+from tfport.compat.keras import building, modules, symbol
 from tfport.compat.keras.layer import Layer, RuleLayer
 from tfport.compat.keras.symbol import Node, Symbol, replaced, symbols_in
 from tfport.layers.layouts import (
@@ -100,26 +101,28 @@ class Lowering:
             self.values[key] = self.graph.call_method("permute", (self.values[id(value), self.layout[id(value)]], order))
         return self.values[key]
 
-    def wants_first(self, value: Symbol) -> bool:
-        """Whether an input of rank 4 or 5 goes, perhaps through layout-free layers, to one that wants channels first."""
-        pending, seen = [value], {id(value)}
-        while pending:
-            current = pending.pop()
-            for node in self.consumers.get(id(current), ()):
-                kind = self.kind(node)
-                if kind == "first" or (kind == "model" and self._nested_wants_first(node, current)):
-                    return True
-                if kind == "any":
-                    for out in symbols_in(node.outputs):
-                        if id(out) not in seen and len(out.shape) > 3:
-                            seen.add(id(out))
-                            pending.append(out)
-        return False
-
-    @staticmethod
-    def _nested_wants_first(node: Node, value: Symbol) -> bool:
-        layouts = node.target.boundary[0]
-        return any(v is value and layout == "first" for v, layout in zip(node.inputs, layouts))
+    def images(self) -> set[int]:
+        """Values of rank 4 and 5 that layers wanting channels first make or read, and what layout-free layers tie to them."""
+        found: set[int] = set()
+        ties: list[list[int]] = []
+        for node in self.order:
+            kind = self.kind(node)
+            outs = list(symbols_in(node.outputs))
+            if kind == "first":
+                found.update(id(s) for s in (*node.inputs, *outs) if len(s.shape) > 3)
+            elif kind == "model":
+                ends = (*zip(node.inputs, node.target.boundary[0]), *zip(outs, node.target.boundary[1]))
+                found.update(id(s) for s, layout in ends if layout == "first" and len(s.shape) > 3)
+            elif kind == "any":
+                ties.append([id(s) for s in (*node.inputs, *outs) if len(s.shape) > 3])
+        grown = True
+        while grown:
+            before = len(found)
+            for tie in (*ties, *reversed(ties)):
+                if not found.isdisjoint(tie):
+                    found.update(tie)
+            grown = len(found) > before
+        return found
 
     def kind(self, node: Node) -> str:
         """What a node wants: "first", "last", "any", "flatten", "reshape", "model", "own"."""
@@ -140,10 +143,11 @@ class Lowering:
         """Fill the graph."""
         names: set[str] = set()
         self.boundary_inputs: list[str] = []
+        images = self.images()
         for value in self.inputs:
             name = identifier(value.name or "x", names | {"self", "input"})
             names.add(name)
-            layout = "first" if len(value.shape) > 3 and self.wants_first(value) else "last"
+            layout = "first" if id(value) in images else "last"
             self.boundary_inputs.append(layout)
             self.put(value, self.graph.placeholder(name), layout)
         for node in self.order:

@@ -16,9 +16,9 @@ from typing import Any
 
 from tfport.parity import capture as capture_file
 from tfport.parity import golden
-from tfport.parity.capture import CaptureError, split_target
-from tfport.parity.compare import Comparison, compare
 from tfport.parity.aligned import LayerComparison, compare_layers
+from tfport.parity.capture import CaptureError, split_target
+from tfport.parity.comparison import Comparison, compare
 from tfport.parity.printed import PrintedComparison, compare_printed
 
 
@@ -97,8 +97,8 @@ def default_candidate(reference: str) -> str:
 def run_capture(plan: Plan, output: str | Path, *, update: bool = False) -> golden.Golden:
     """Captures the reference in its own process, in the Python that `plan.python` names.
 
-    Leaves the golden folder `output` and returns it opened. Raises CaptureError in one line: no such file or name,
-    no TensorFlow there, what the reference raised and where, a folder that exists (unless `update`).
+    Leaves the golden folder `output` and returns it opened. Raises CaptureError in one line: no such file or
+    name, no TensorFlow there, what the reference raised and where, a folder that exists (unless `update`).
     """
     split_target(plan.reference)
     if plan.weights and not os.path.isfile(plan.weights):
@@ -115,9 +115,7 @@ def run_capture(plan: Plan, output: str | Path, *, update: bool = False) -> gold
     return golden.read_golden(output)
 
 
-def run_replay(
-    reference: golden.Golden, candidate: str, output: str | Path, plan: Plan
-) -> dict[str, Any]:
+def run_replay(reference: golden.Golden, candidate: str, output: str | Path, plan: Plan) -> dict[str, Any]:
     """Runs the candidate in its own torch process; returns its `result.json`, whose files lie in `output`."""
     split_target(candidate)
     request = {
@@ -138,12 +136,14 @@ def run_replay(
 
 
 def verify(plan: Plan) -> Verification:
-    """Captures (or opens a golden folder), replays, compares. Raises CaptureError when nothing could be run."""
+    """Captures (or opens a golden folder), replays, compares; CaptureError when nothing could be run."""
     candidate = plan.candidate
     is_golden = os.path.isdir(plan.reference)
     if candidate is None:
         if is_golden:
-            raise CaptureError("a golden folder needs the candidate too: tfport verify GOLDEN model_torch.py:NAME")
+            raise CaptureError(
+                "a golden folder needs the candidate too: tfport verify GOLDEN model_torch.py:NAME"
+            )
         split_target(plan.reference)
         candidate = default_candidate(plan.reference)
     split_target(candidate)
@@ -170,7 +170,8 @@ def verify(plan: Plan) -> Verification:
 
 
 def _part(reference: golden.Golden, run: dict[str, Any], folder: Path, plan: Plan) -> Part:
-    part = Part(run["dtype"], run["device"], notes=run["notes"], error=run["error"], usage=run["usage"])
+    part = Part(run["dtype"], run["device"], notes=run["notes"])
+    part.error, part.usage = run["error"], run["usage"]
     if part.error:
         return part
     entry = reference.run(part.dtype)
@@ -194,13 +195,17 @@ def verify_scripts(reference: str, candidate: str | None, plan: Plan) -> Verific
             raise CaptureError(f"{path}: no such file")
     done = Verification(reference, candidate, seed=plan.seed)
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
-    texts = []
-    for path, python in ((reference, _python(plan.python)), (candidate, sys.executable)):
-        start = time.perf_counter()
-        texts.append(_run([python, path], os.path.basename(path), quiet))
-        done.seconds[path] = time.perf_counter() - start
+    start = time.perf_counter()
+    wanted = _run([_python(plan.python), reference], os.path.basename(reference), quiet)
+    between = time.perf_counter()
+    try:
+        given = _run([sys.executable, candidate], os.path.basename(candidate), quiet)
+    except CaptureError as error:
+        done.printed = PrintedComparison(error=str(error))
+        return done
+    done.seconds = {"reference": between - start, "candidate": time.perf_counter() - between}
     rtol = 1e-5 if plan.rtol is None else plan.rtol
-    done.printed = compare_printed(texts[0], texts[1], rtol=rtol, atol=plan.atol or 0.0)
+    done.printed = compare_printed(wanted, given, rtol=rtol, atol=plan.atol or 0.0)
     return done
 
 
@@ -215,7 +220,7 @@ def _python(named: str | None) -> str:
 
 def _run(command: list[str], what: str, environment: dict[str, str]) -> str:
     """Runs a process, returns its stdout; raises CaptureError with the one line it gives as its error."""
-    env = {**os.environ, **{k: v for k, v in environment.items() if k == "PYTHONPATH" or k not in os.environ}}
+    env = {**environment, **os.environ} | {k: v for k, v in environment.items() if k == "PYTHONPATH"}
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:

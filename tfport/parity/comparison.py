@@ -107,7 +107,8 @@ class Comparison:
         if not self.ok:
             return f"disagree: {self.reason}"
         worst = max(self.tensors, key=lambda t: t.max_rel)
-        return f"agree: {len(self.tensors)} tensors, {self.elements} elements, worst {worst.max_rel:.2e} ({worst.name})"
+        counted = f"{len(self.tensors)} tensors, {self.elements} elements"
+        return f"agree: {counted}, worst {worst.max_rel:.2e} ({worst.name})"
 
 
 def compare(
@@ -125,9 +126,9 @@ def compare(
     tolerance of `python_dtype`, the precision that the program computes in. Raises CaptureError for a leaf
     that is neither a number, a tensor, a string nor None, ValueError for a negative tolerance.
     """
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        if value is not None and not value >= 0:
-            raise ValueError(f"{name}={value}: a tolerance is a number of at least 0")
+    for option, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance is not None and not tolerance >= 0:
+            raise ValueError(f"{option}={tolerance}: a tolerance is a number of at least 0")
     wanted, given = _named(reference), _named(candidate)
     result = Comparison()
     for name, value in wanted.items():
@@ -158,7 +159,7 @@ def compare_values(
     atol: float | None = None,
     python_dtype: str = "float32",
 ) -> TensorComparison:
-    """Compares two values. Shape and dtype are checked first; numbers are compared even where dtypes differ."""
+    """Compares two values; the numbers are compared even where the dtypes differ."""
     a, b = reference.array, candidate.array
     result = TensorComparison(name, "equal", "", a.shape, reference.dtype, b.shape, candidate.dtype)
     if a.shape != b.shape:
@@ -188,9 +189,9 @@ def _drift(reference: Value, candidate: Value) -> str:
     a, b = reference.dtype, candidate.dtype
     if a == b:
         return ""
-    if a.startswith("python ") or b.startswith("python "):
-        if _kind(reference) == _kind(candidate):
-            return ""
+    free = a.startswith("python ") or b.startswith("python ")
+    if free and _kind(reference) == _kind(candidate):
+        return ""
     return f"dtype {b} instead of {a}"
 
 
@@ -267,10 +268,13 @@ def _say(result: TensorComparison) -> None:
     result.status = "differs"
     place = f" at {list(result.worst)}" if result.worst else ""
     a, b = _show(result.reference_value), _show(result.candidate_value)
-    count = f"{result.differing} of {result.elements} differ, worst{place}" if result.elements > 1 else "differs"
+    count = (
+        f"{result.differing} of {result.elements} differ, worst{place}" if result.elements > 1 else "differs"
+    )
     result.reason = f"{count}: {b} instead of {a}"
     if 0 < result.scale < 1e-6 and result.max_abs < 1e-6 and result.dtype in RTOL:
-        result.reason += f" (the largest value is {result.scale:.1e}: pass --atol if that is rounding)"
+        told = f"the largest value is {result.scale:.1e}: pass --atol if that is rounding"
+        result.reason += f" ({told})"
 
 
 def _show(value: Any) -> str:
