@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tfport.compat.arguments import to_tensor
-from tfport.compat.checks import hold, show
+from tfport.compat.checks import compared, hold, show
 from tfport.rule import Tensor, array, boolean, f32, f64, i32, prove, rule
 
 
@@ -18,12 +18,6 @@ def Assert(condition, data, summarize=None, name=None):
     return hold(to_tensor(condition), None, "condition", data)
 
 
-def _compared(x, y, message, data, relation, compare):
-    first = to_tensor(x, y.dtype if isinstance(y, torch.Tensor) else None)
-    second = to_tensor(y, first.dtype, first.device)
-    return hold(compare(first, second), message, f"x {relation} y", [first, second] if data is None else data)
-
-
 @rule("tf.debugging.assert_equal", "tf.assert_equal", returns="python", pure=False, version=2)
 @prove(array([4, 5], "int32"), array(5, "int32"), raises=True)
 @prove(3, 3)
@@ -32,7 +26,7 @@ def _compared(x, y, message, data, relation, compare):
 @prove(i32(0), i32(0))
 def assert_equal(x, y, message=None, summarize=None, name=None):
     """AssertionError unless x == y everywhere, broadcast."""
-    return _compared(x, y, message, None, "==", torch.eq)
+    return compared(x, y, message, None, "==", torch.eq)
 
 
 @rule("tf.debugging.assert_none_equal", "tf.assert_none_equal", returns="python", pure=False, version=2)
@@ -40,7 +34,7 @@ def assert_equal(x, y, message=None, summarize=None, name=None):
 @prove(array([1, 2], "int32"), [1, 1], raises=True)
 def assert_none_equal(x, y, summarize=None, message=None, name=None):
     """AssertionError unless x != y everywhere, broadcast."""
-    return _compared(x, y, message, None, "!=", torch.ne)
+    return compared(x, y, message, None, "!=", torch.ne)
 
 
 @rule("tf.debugging.assert_less", "tf.assert_less", returns="python", pure=False, version=2)
@@ -48,7 +42,7 @@ def assert_none_equal(x, y, summarize=None, message=None, name=None):
 @prove(array([1, 3], "int32"), 3, message="no", raises=True)
 def assert_less(x, y, message=None, summarize=None, name=None):
     """AssertionError unless x < y everywhere, broadcast."""
-    return _compared(x, y, message, None, "<", torch.lt)
+    return compared(x, y, message, None, "<", torch.lt)
 
 
 @rule("tf.debugging.assert_less_equal", "tf.assert_less_equal", returns="python", pure=False, version=2)
@@ -56,7 +50,7 @@ def assert_less(x, y, message=None, summarize=None, name=None):
 @prove(array([1.0, float("nan")]), 3.0, grad=False, raises=True)
 def assert_less_equal(x, y, message=None, summarize=None, name=None):
     """AssertionError unless x <= y everywhere, broadcast."""
-    return _compared(x, y, message, None, "<=", torch.le)
+    return compared(x, y, message, None, "<=", torch.le)
 
 
 @rule("tf.debugging.assert_greater", "tf.assert_greater", returns="python", pure=False, version=2)
@@ -64,7 +58,7 @@ def assert_less_equal(x, y, message=None, summarize=None, name=None):
 @prove(array([1, 4], "int32"), 3, raises=True)
 def assert_greater(x, y, message=None, summarize=None, name=None):
     """AssertionError unless x > y everywhere, broadcast."""
-    return _compared(x, y, message, None, ">", torch.gt)
+    return compared(x, y, message, None, ">", torch.gt)
 
 
 @rule("tf.debugging.assert_greater_equal", "tf.assert_greater_equal", returns="python", pure=False, version=2)
@@ -72,7 +66,7 @@ def assert_greater(x, y, message=None, summarize=None, name=None):
 @prove(array([1, 4], "int32"), 3, raises=True)
 def assert_greater_equal(x, y, message=None, summarize=None, name=None):
     """AssertionError unless x >= y everywhere, broadcast."""
-    return _compared(x, y, message, None, ">=", torch.ge)
+    return compared(x, y, message, None, ">=", torch.ge)
 
 
 @rule("tf.debugging.assert_near", "tf.assert_near", returns="python", pure=False, version=2)
@@ -97,7 +91,7 @@ def _near(x, y, rtol, atol, message, data):
 @prove(array([1, 0], "int32"), raises=True)
 def assert_positive(x, message=None, summarize=None, name=None):
     """AssertionError unless x > 0 everywhere."""
-    return _compared(x, 0, message, None, ">", torch.gt)
+    return compared(x, 0, message, None, ">", torch.gt)
 
 
 @rule("tf.debugging.assert_negative", "tf.assert_negative", returns="python", pure=False, version=2)
@@ -105,7 +99,7 @@ def assert_positive(x, message=None, summarize=None, name=None):
 @prove(array([-1, 0], "int32"), raises=True)
 def assert_negative(x, message=None, summarize=None, name=None):
     """AssertionError unless x < 0 everywhere."""
-    return _compared(x, 0, message, None, "<", torch.lt)
+    return compared(x, 0, message, None, "<", torch.lt)
 
 
 @rule("tf.debugging.assert_non_negative", "tf.assert_non_negative", returns="python", pure=False, version=2)
@@ -113,7 +107,7 @@ def assert_negative(x, message=None, summarize=None, name=None):
 @prove(array([1, -1], "int32"), raises=True)
 def assert_non_negative(x, message=None, summarize=None, name=None):
     """AssertionError unless x >= 0 everywhere."""
-    return _compared(x, 0, message, None, ">=", torch.ge)
+    return compared(x, 0, message, None, ">=", torch.ge)
 
 
 @rule("tf.debugging.assert_non_positive", "tf.assert_non_positive", returns="python", pure=False, version=2)
@@ -121,7 +115,7 @@ def assert_non_negative(x, message=None, summarize=None, name=None):
 @prove(array([1, -1], "int32"), raises=True)
 def assert_non_positive(x, message=None, summarize=None, name=None):
     """AssertionError unless x <= 0 everywhere."""
-    return _compared(x, 0, message, None, "<=", torch.le)
+    return compared(x, 0, message, None, "<=", torch.le)
 
 
 @rule("tf.debugging.assert_rank", "tf.assert_rank", returns="python", pure=False, version=2)

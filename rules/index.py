@@ -7,7 +7,7 @@ import torch
 from tfport.compat.arguments import to_tensor
 from tfport.compat.indexing import bounded, scattered, strided
 from tfport.compat.integers import ints
-from tfport.rule import Indices, Tensor, array, boolean, f32, i32, i64, prove, rule
+from tfport.rule import Indices, Tensor, array, boolean, f32, i32, prove, rule
 
 
 @rule("tf.gather", "tf.gather_v2", returns="params")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from tfport.compat import initial as _initial
+from tfport.compat.arguments import to_tensor as _to_tensor
+from tfport.compat.dtypes import as_dtype as _as_dtype
 from tfport.compat.initializer import Drawn as _Drawn
 from tfport.compat.initializer import Initializer as _Initializer
 from tfport.compat.initializer import Scaling as _Scaling
@@ -18,6 +20,7 @@ _BIG = ((60, 50),)
     "tf.zeros_initializer",
     "tf.compat.v1.initializers.zeros",
     "tf.initializers.zeros",
+    version=1,
 )  # fmt: skip
 @prove(then=((2, 3),))
 @prove(dtype=torch.int32, then=((2, 3),))
@@ -37,6 +40,7 @@ class Zeros(_Initializer):
     "tf.ones_initializer",
     "tf.compat.v1.initializers.ones",
     "tf.initializers.ones",
+    version=1,
 )  # fmt: skip
 @prove(then=((2, 3),))
 @prove(dtype=torch.int32, then=((2, 3),))
@@ -56,6 +60,7 @@ class Ones(_Initializer):
     "tf.constant_initializer",
     "tf.compat.v1.initializers.constant",
     "tf.initializers.constant",
+    version=1,
 )  # fmt: skip
 @prove(then=((2, 3),))
 @prove(0.1, then=((3,),))
@@ -120,6 +125,7 @@ class RandomNormal(_Drawn):
     "tf.truncated_normal_initializer",
     "tf.compat.v1.initializers.truncated_normal",
     "tf.initializers.truncated_normal",
+    version=1,
 )  # fmt: skip
 @prove(then=_BIG, random=True)
 @prove(0.0, 0.02, then=_BIG, random=True)
@@ -178,6 +184,7 @@ class RandomUniform(_Drawn):
     "tf.variance_scaling_initializer",
     "tf.compat.v1.initializers.variance_scaling",
     "tf.initializers.variance_scaling",
+    version=1,
 )  # fmt: skip
 @prove(then=_BIG, random=True)
 @prove(scale=2.0, mode="fan_out", distribution="normal", then=((3, 3, 20, 30),), random=True)
@@ -197,6 +204,7 @@ class VarianceScalingV1(_Scaling):
     "tf.glorot_uniform_initializer",
     "tf.compat.v1.initializers.glorot_uniform",
     "tf.initializers.glorot_uniform",
+    version=1,
 )  # fmt: skip
 @prove(then=_BIG, random=True)
 @prove(dtype=torch.float64, then=((3, 3, 20, 30),), random=True)
@@ -214,6 +222,7 @@ class GlorotUniformV1(_Scaling):
     "tf.glorot_normal_initializer",
     "tf.compat.v1.initializers.glorot_normal",
     "tf.initializers.glorot_normal",
+    version=1,
 )  # fmt: skip
 @prove(then=_BIG, random=True)
 @prove(dtype=torch.float64, then=((3, 3, 20, 30),), random=True)
@@ -226,7 +235,7 @@ class GlorotNormalV1(_Scaling):
         self.seed = seed
 
 
-@rule("tf.compat.v1.initializers.he_normal", "tf.initializers.he_normal")
+@rule("tf.compat.v1.initializers.he_normal", "tf.initializers.he_normal", version=1)
 @prove(then=_BIG, random=True)
 class HeNormalV1(_Scaling):
     """Variance 2 / in."""
@@ -237,7 +246,7 @@ class HeNormalV1(_Scaling):
         self.seed, self.dtype = seed, dtype
 
 
-@rule("tf.compat.v1.initializers.he_uniform", "tf.initializers.he_uniform")
+@rule("tf.compat.v1.initializers.he_uniform", "tf.initializers.he_uniform", version=1)
 @prove(then=_BIG, random=True)
 class HeUniformV1(_Scaling):
     """Variance 2 / in."""
@@ -248,7 +257,7 @@ class HeUniformV1(_Scaling):
         self.seed, self.dtype = seed, dtype
 
 
-@rule("tf.compat.v1.initializers.lecun_normal", "tf.initializers.lecun_normal")
+@rule("tf.compat.v1.initializers.lecun_normal", "tf.initializers.lecun_normal", version=1)
 @prove(then=_BIG, random=True)
 class LecunNormalV1(_Scaling):
     """Variance 1 / in."""
@@ -259,7 +268,7 @@ class LecunNormalV1(_Scaling):
         self.seed, self.dtype = seed, dtype
 
 
-@rule("tf.compat.v1.initializers.lecun_uniform", "tf.initializers.lecun_uniform")
+@rule("tf.compat.v1.initializers.lecun_uniform", "tf.initializers.lecun_uniform", version=1)
 @prove(then=_BIG, random=True)
 class LecunUniformV1(_Scaling):
     """Variance 1 / in."""
@@ -275,6 +284,7 @@ class LecunUniformV1(_Scaling):
     "tf.orthogonal_initializer",
     "tf.compat.v1.initializers.orthogonal",
     "tf.initializers.orthogonal",
+    version=1,
 )  # fmt: skip
 @prove(then=((30, 20),), random=True)
 @prove(gain=2.0, then=((3, 3, 4, 30),), random=True)
@@ -288,7 +298,7 @@ class OrthogonalV1(_Initializer):
         return _initial.orthogonal(shape, dtype, self.seed, self.gain)
 
 
-@rule("tf.compat.v1.initializers.identity", "tf.initializers.identity")
+@rule("tf.compat.v1.initializers.identity", "tf.initializers.identity", version=1)
 @prove(then=((3, 3),))
 @prove(2.0, then=((2, 4),))
 class IdentityV1(_Initializer):
@@ -304,7 +314,8 @@ class IdentityV1(_Initializer):
 @rule(
     "tf.compat.v1.uniform_unit_scaling_initializer",
     "tf.uniform_unit_scaling_initializer",
-    "tf.compat.v1.initializers.uniform_unit_scaling",
+    "tf.initializers.uniform_unit_scaling",
+    version=1,
 )  # fmt: skip
 @prove(then=_BIG, random=True)
 @prove(1.43, then=((3, 3, 20, 30),), random=True)
@@ -320,3 +331,40 @@ class UniformUnitScaling(_Initializer):
             into *= size
         limit = (3.0 / max(into, 1.0)) ** 0.5 * self.factor
         return _initial.draw("uniform", shape, dtype, self.seed, -limit, limit)
+
+
+@rule("tf.zeros_initializer", version=2)
+@prove(then=((2, 3),))
+@prove(then=((2, 3), torch.int32))
+class ZerosV2(Zeros):
+    """All zeros."""
+
+    def __init__(self):
+        super().__init__()
+
+
+@rule("tf.ones_initializer", version=2)
+@prove(then=((2, 3),))
+@prove(then=((), torch.float64))
+class OnesV2(Ones):
+    """All ones."""
+
+    def __init__(self):
+        super().__init__()
+
+
+@rule("tf.constant_initializer", version=2)
+@prove(then=((2, 3),))
+@prove(0.5, then=((2, 3), torch.float64))
+@prove(value=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], then=((2, 3),))
+@prove([1, 2, 3], then=((2,),), raises=True)
+class ConstantV2(_Initializer):
+    """One value, or a list laid out in order; without a dtype the value's own counts: int32 for an int."""
+
+    def __init__(self, value=0, support_partition=False):
+        self.value, self.support_partition = value, support_partition
+
+    def __call__(self, shape, dtype=None, **unused):
+        value, wanted = _to_tensor(self.value), _initial.sizes(shape)
+        value = value if dtype is None else value.to(_as_dtype(dtype))
+        return value.expand(wanted).clone() if value.numel() == 1 else value.reshape(wanted)

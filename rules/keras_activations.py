@@ -219,7 +219,7 @@ def linear(x: Tensor):
     return x
 
 
-@rule("tf.keras.activations.get", "tf.keras.activations.deserialize", returns="python")
+@rule("tf.keras.activations.get", returns="python")
 @prove("relu", then=(f32(3, 4),))
 @prove("gelu", then=(f32(3, 4),))
 @prove("swish", then=(f32(3, 4),))

@@ -34,8 +34,8 @@ def set_image_data_format(data_format):
 
 @rule("tf.keras.backend.backend", "tf.keras.config.backend", returns="python")
 def backend():
-    """The name of the backend."""
-    return "torch"
+    """The backend the program was written for."""
+    return "tensorflow"
 
 
 @rule("tf.keras.backend.is_keras_tensor", "tf.keras.utils.is_keras_tensor", returns="python")

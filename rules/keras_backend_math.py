@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from tfport.compat.integers import ints, pairs
-from tfport.rule import Tensor, array, f32, f64, i32, prove, rule
+from tfport.rule import Tensor, array, f32, i32, prove, rule
 
 
 @rule("tf.keras.backend.square", "tf.keras.ops.square", returns="x")

@@ -15,14 +15,14 @@ from tfport.rule import prove, rule
 _BIG = ((60, 50),)
 
 
-@rule("tf.keras.initializers.Initializer")
+@rule("tf.keras.initializers.Initializer", "tf.initializers.Initializer")
 @prove(then=((2,),), raises=True)
 class Initializer(_Initializer):
     """What a program subclasses: __call__(shape, dtype)."""
 
 
 
-@rule("tf.keras.initializers.Zeros", "tf.keras.initializers.zeros")
+@rule("tf.keras.initializers.Zeros", "tf.initializers.Zeros", "tf.keras.initializers.zeros")
 @prove(then=((2, 3),))
 @prove(then=((2, 3), torch.int32))
 @prove(then=((), torch.float64))
@@ -34,7 +34,7 @@ class Zeros(_Initializer):
 
 
 
-@rule("tf.keras.initializers.Ones", "tf.keras.initializers.ones")
+@rule("tf.keras.initializers.Ones", "tf.initializers.Ones", "tf.keras.initializers.ones")
 @prove(then=((2, 3),))
 @prove(then=((2, 3), torch.int32))
 @prove(then=((), torch.float64))
@@ -46,7 +46,7 @@ class Ones(_Initializer):
 
 
 
-@rule("tf.keras.initializers.Constant", "tf.keras.initializers.constant")
+@rule("tf.keras.initializers.Constant", "tf.initializers.Constant", "tf.keras.initializers.constant")
 @prove(then=((2, 3),))
 @prove(0.5, then=((2, 3),))
 @prove(value=2, then=((3,), torch.int32))
@@ -60,7 +60,7 @@ class Constant(_Initializer):
         return torch.as_tensor(self.value).to(dtype).broadcast_to(shape).clone()
 
 
-@rule("tf.keras.initializers.RandomNormal", "tf.keras.initializers.random_normal")
+@rule("tf.keras.initializers.RandomNormal", "tf.initializers.RandomNormal", "tf.keras.initializers.random_normal")
 @prove(then=_BIG, random=True)
 @prove(mean=1.0, stddev=0.5, seed=3, then=_BIG, random=True)
 class RandomNormal(_Drawn):
@@ -73,7 +73,7 @@ class RandomNormal(_Drawn):
         return self.mean, self.stddev
 
 
-@rule("tf.keras.initializers.TruncatedNormal", "tf.keras.initializers.truncated_normal")
+@rule("tf.keras.initializers.TruncatedNormal", "tf.initializers.TruncatedNormal", "tf.keras.initializers.truncated_normal")
 @prove(then=_BIG, random=True)
 @prove(mean=1.0, stddev=0.5, seed=3, then=((60, 50), torch.float64), random=True)
 class TruncatedNormal(_Drawn):
@@ -88,7 +88,7 @@ class TruncatedNormal(_Drawn):
         return self.mean, self.stddev
 
 
-@rule("tf.keras.initializers.RandomUniform", "tf.keras.initializers.random_uniform")
+@rule("tf.keras.initializers.RandomUniform", "tf.initializers.RandomUniform", "tf.keras.initializers.random_uniform")
 @prove(then=_BIG, random=True)
 @prove(minval=0.0, maxval=2.0, then=_BIG, random=True)
 class RandomUniform(_Drawn):
@@ -103,7 +103,7 @@ class RandomUniform(_Drawn):
         return self.minval, self.maxval
 
 
-@rule("tf.keras.initializers.VarianceScaling", "tf.keras.initializers.variance_scaling")
+@rule("tf.keras.initializers.VarianceScaling", "tf.initializers.VarianceScaling", "tf.keras.initializers.variance_scaling")
 @prove(then=_BIG, random=True)
 @prove(scale=2.0, mode="fan_out", distribution="untruncated_normal", then=((3, 3, 20, 30),), random=True)
 @prove(2.0, "fan_avg", "uniform", 7, then=((3, 3, 20, 30),), random=True)
@@ -112,26 +112,29 @@ class RandomUniform(_Drawn):
 class VarianceScaling(_Scaling):
     """Variance scale / fan, fans of the shape [..., in, out]."""
 
-    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
+    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None, input_axes=None,
+                 output_axes=None):  # fmt: skip
         if scale <= 0:
             raise ValueError(f"scale must be positive, got {scale}")
         self.scale, self.mode, self.seed = scale, mode, seed
+        self.input_axes, self.output_axes = input_axes, output_axes
         self.distribution = "truncated_normal" if distribution == "normal" else distribution
 
 
-@rule("tf.keras.initializers.GlorotUniform", "tf.keras.initializers.glorot_uniform")
+@rule("tf.keras.initializers.GlorotUniform", "tf.initializers.GlorotUniform", "tf.keras.initializers.glorot_uniform")
 @prove(then=_BIG, random=True)
+@prove(input_axes=[0, 1], output_axes=[2], then=((6, 8, 40),), random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class GlorotUniform(_Scaling):
     """Keras default for kernels: uniform in +-sqrt(6 / (in + out))."""
 
     scale, mode, distribution = 1.0, "fan_avg", "uniform"
 
-    def __init__(self, seed=None):
-        self.seed = seed
+    def __init__(self, seed=None, input_axes=None, output_axes=None):
+        self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
-@rule("tf.keras.initializers.GlorotNormal", "tf.keras.initializers.glorot_normal")
+@rule("tf.keras.initializers.GlorotNormal", "tf.initializers.GlorotNormal", "tf.keras.initializers.glorot_normal")
 @prove(then=_BIG, random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class GlorotNormal(_Scaling):
@@ -139,11 +142,11 @@ class GlorotNormal(_Scaling):
 
     scale, mode, distribution = 1.0, "fan_avg", "truncated_normal"
 
-    def __init__(self, seed=None):
-        self.seed = seed
+    def __init__(self, seed=None, input_axes=None, output_axes=None):
+        self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
-@rule("tf.keras.initializers.HeNormal", "tf.keras.initializers.he_normal")
+@rule("tf.keras.initializers.HeNormal", "tf.initializers.HeNormal", "tf.keras.initializers.he_normal")
 @prove(then=_BIG, random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class HeNormal(_Scaling):
@@ -151,11 +154,11 @@ class HeNormal(_Scaling):
 
     scale, mode, distribution = 2.0, "fan_in", "truncated_normal"
 
-    def __init__(self, seed=None):
-        self.seed = seed
+    def __init__(self, seed=None, input_axes=None, output_axes=None):
+        self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
-@rule("tf.keras.initializers.HeUniform", "tf.keras.initializers.he_uniform")
+@rule("tf.keras.initializers.HeUniform", "tf.initializers.HeUniform", "tf.keras.initializers.he_uniform")
 @prove(then=_BIG, random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class HeUniform(_Scaling):
@@ -163,11 +166,11 @@ class HeUniform(_Scaling):
 
     scale, mode, distribution = 2.0, "fan_in", "uniform"
 
-    def __init__(self, seed=None):
-        self.seed = seed
+    def __init__(self, seed=None, input_axes=None, output_axes=None):
+        self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
-@rule("tf.keras.initializers.LecunNormal", "tf.keras.initializers.lecun_normal")
+@rule("tf.keras.initializers.LecunNormal", "tf.initializers.LecunNormal", "tf.keras.initializers.lecun_normal")
 @prove(then=_BIG, random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class LecunNormal(_Scaling):
@@ -175,11 +178,11 @@ class LecunNormal(_Scaling):
 
     scale, mode, distribution = 1.0, "fan_in", "truncated_normal"
 
-    def __init__(self, seed=None):
-        self.seed = seed
+    def __init__(self, seed=None, input_axes=None, output_axes=None):
+        self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
-@rule("tf.keras.initializers.LecunUniform", "tf.keras.initializers.lecun_uniform")
+@rule("tf.keras.initializers.LecunUniform", "tf.initializers.LecunUniform", "tf.keras.initializers.lecun_uniform")
 @prove(then=_BIG, random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class LecunUniform(_Scaling):
@@ -187,12 +190,12 @@ class LecunUniform(_Scaling):
 
     scale, mode, distribution = 1.0, "fan_in", "uniform"
 
-    def __init__(self, seed=None):
-        self.seed = seed
+    def __init__(self, seed=None, input_axes=None, output_axes=None):
+        self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
 @rule(
-    "tf.keras.initializers.Orthogonal",
+    "tf.keras.initializers.Orthogonal", "tf.initializers.Orthogonal",
     "tf.keras.initializers.OrthogonalInitializer",
     "tf.keras.initializers.orthogonal",
 )  # fmt: skip
@@ -210,7 +213,7 @@ class Orthogonal(_Initializer):
 
 
 @rule(
-    "tf.keras.initializers.Identity",
+    "tf.keras.initializers.Identity", "tf.initializers.Identity",
     "tf.keras.initializers.IdentityInitializer",
     "tf.keras.initializers.identity",
 )  # fmt: skip
@@ -233,7 +236,7 @@ def _known():
     return {name: made for name, made in globals().items() if isinstance(made, type) and issubclass(made, _Initializer)}
 
 
-@rule("tf.keras.initializers.get", "tf.keras.initializers.deserialize")
+@rule("tf.keras.initializers.get")
 @prove("glorot_uniform", then=_BIG, random=True)
 @prove("zeros", then=((2, 3),))
 @prove("Ones", then=((2, 3),))

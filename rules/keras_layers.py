@@ -93,10 +93,10 @@ def Rescaling(scale, offset=0.0, *, dim):
 
 @layer("tf.keras.layers.Dropout", layout="any")
 def Dropout(rate, noise_shape=None, seed=None):
-    """nn.Dropout."""
-    if noise_shape is not None:
-        raise NotImplementedError("Dropout(noise_shape=...): use SpatialDropout, or torch's Dropout1d/2d/3d")
-    return nn.Dropout(rate)
+    """nn.Dropout; ``noise_shape`` comes in the value's layout."""
+    if noise_shape is None:
+        return nn.Dropout(rate)
+    return modules.Dropout(rate, noise_shape)
 
 
 @layer("tf.keras.layers.AlphaDropout", layout="any")

@@ -7,7 +7,6 @@ from tfport.compat.keras_loss import Loss as _Loss
 from tfport.compat.keras_loss import Wrapped as _Wrapped
 from tfport.rule import array, f32, f64, i32, prove, rule
 
-
 _HOT = array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
@@ -79,8 +78,18 @@ class MeanAbsolutePercentageError(_Wrapped):
 @prove(reduction="sum", then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1)))
 @prove(reduction="none", then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1)))
 @prove(then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(
+        f32(4, 3, low=0.0, high=3.0),
+        f32(4, 3, low=0.1, high=3.0, seed=1),
+        {"sample_weight": array([1.0, 0.0, 2.0, 0.0])},
+    ),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 class MeanSquaredLogarithmicError(_Wrapped):
     """Squared difference of log(x + 1), x clipped at 1e-7."""
 
@@ -156,8 +165,18 @@ class LogCosh(_Wrapped):
 @prove(reduction="sum", then=(f32(4, 3, low=0.0, high=1.0), f32(4, 3, low=0.0, high=1.0, seed=1)))
 @prove(reduction="none", then=(f32(4, 3, low=0.0, high=1.0), f32(4, 3, low=0.0, high=1.0, seed=1)))
 @prove(then=(f32(4, 3, low=0.0, high=1.0), f32(4, 3, low=0.0, high=1.0, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(f32(4, 3, low=0.0, high=1.0), f32(4, 3, low=0.0, high=1.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(f32(4, 3, low=0.0, high=1.0), f32(4, 3, low=0.0, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(
+        f32(4, 3, low=0.0, high=1.0),
+        f32(4, 3, low=0.0, high=1.0, seed=1),
+        {"sample_weight": array([1.0, 0.0, 2.0, 0.0])},
+    ),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(f32(4, 3, low=0.0, high=1.0), f32(4, 3, low=0.0, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 class KLDivergence(_Wrapped):
     """sum(t * log(t / p)), both clipped to [1e-7, 1]."""
 
@@ -172,8 +191,18 @@ class KLDivergence(_Wrapped):
 @prove(reduction="sum", then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1)))
 @prove(reduction="none", then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1)))
 @prove(then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(
+        f32(4, 3, low=0.0, high=3.0),
+        f32(4, 3, low=0.1, high=3.0, seed=1),
+        {"sample_weight": array([1.0, 0.0, 2.0, 0.0])},
+    ),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(f32(4, 3, low=0.0, high=3.0), f32(4, 3, low=0.1, high=3.0, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 class Poisson(_Wrapped):
     """mean(p - t * log(p + 1e-7)); torch poisson_nll_loss takes logarithms by default."""
 
@@ -188,8 +217,14 @@ class Poisson(_Wrapped):
 @prove(reduction="sum", then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1)))
 @prove(reduction="none", then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1)))
 @prove(then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 class Hinge(_Wrapped):
     """mean(max(1 - t * p, 0)); labels 0 and 1 become -1 and 1."""
 
@@ -204,8 +239,14 @@ class Hinge(_Wrapped):
 @prove(reduction="sum", then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1)))
 @prove(reduction="none", then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1)))
 @prove(then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(i32(4, 3, low=0, high=2), f32(4, 3, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 class SquaredHinge(_Wrapped):
     """mean(max(1 - t * p, 0) ** 2)."""
 
@@ -236,8 +277,18 @@ class CategoricalHinge(_Wrapped):
 @prove(reduction="sum", then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1)))
 @prove(reduction="none", then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1)))
 @prove(then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(
+        i32(4, 3, low=0, high=2),
+        f32(4, 3, low=0.0, high=1.0, seed=1),
+        {"sample_weight": array([1.0, 0.0, 2.0, 0.0])},
+    ),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 @prove(from_logits=True, then=(i32(4, 3, low=0, high=2), f32(4, 3)))
 @prove(label_smoothing=0.1, then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1)))
 class BinaryCrossentropy(_Wrapped):
@@ -261,8 +312,18 @@ class BinaryCrossentropy(_Wrapped):
 @prove(reduction="sum", then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1)))
 @prove(reduction="none", then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1)))
 @prove(then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(
+        i32(4, 3, low=0, high=2),
+        f32(4, 3, low=0.0, high=1.0, seed=1),
+        {"sample_weight": array([1.0, 0.0, 2.0, 0.0])},
+    ),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 @prove(alpha=0.4, gamma=1.0, then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1)))
 @prove(from_logits=True, then=(i32(4, 3, low=0, high=2), f32(4, 3)))
 @prove(label_smoothing=0.1, then=(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1)))
@@ -277,10 +338,24 @@ class BinaryFocalCrossentropy(_Wrapped):
         name="binary_focal_crossentropy", dtype=None,
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
-        self.apply_class_balancing, self.alpha, self.gamma, self.from_logits, self.label_smoothing, self.axis = apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis
+        (
+            self.apply_class_balancing,
+            self.alpha,
+            self.gamma,
+            self.from_logits,
+            self.label_smoothing,
+            self.axis,
+        ) = apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis
 
     def options(self):
-        return {"apply_class_balancing": self.apply_class_balancing, "alpha": self.alpha, "gamma": self.gamma, "from_logits": self.from_logits, "label_smoothing": self.label_smoothing, "axis": self.axis}
+        return {
+            "apply_class_balancing": self.apply_class_balancing,
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+            "axis": self.axis,
+        }
 
 
 @rule("tf.keras.losses.CategoricalCrossentropy", "tf.losses.CategoricalCrossentropy")
@@ -288,8 +363,14 @@ class BinaryFocalCrossentropy(_Wrapped):
 @prove(reduction="sum", then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1)))
 @prove(reduction="none", then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1)))
 @prove(then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 @prove(from_logits=True, then=(_HOT, f32(4, 3)))
 @prove(label_smoothing=0.1, then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1)))
 class CategoricalCrossentropy(_Wrapped):
@@ -313,8 +394,14 @@ class CategoricalCrossentropy(_Wrapped):
 @prove(reduction="sum", then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1)))
 @prove(reduction="none", then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1)))
 @prove(then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 @prove(alpha=0.4, gamma=1.0, then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1)))
 @prove(from_logits=True, then=(_HOT, f32(4, 3)))
 @prove(label_smoothing=0.1, then=(_HOT, f32(4, 3, low=0.01, high=1.0, seed=1)))
@@ -328,10 +415,22 @@ class CategoricalFocalCrossentropy(_Wrapped):
         reduction="sum_over_batch_size", name="categorical_focal_crossentropy", dtype=None,
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
-        self.alpha, self.gamma, self.from_logits, self.label_smoothing, self.axis = alpha, gamma, from_logits, label_smoothing, axis
+        self.alpha, self.gamma, self.from_logits, self.label_smoothing, self.axis = (
+            alpha,
+            gamma,
+            from_logits,
+            label_smoothing,
+            axis,
+        )
 
     def options(self):
-        return {"alpha": self.alpha, "gamma": self.gamma, "from_logits": self.from_logits, "label_smoothing": self.label_smoothing, "axis": self.axis}
+        return {
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+            "axis": self.axis,
+        }
 
 
 @rule("tf.keras.losses.SparseCategoricalCrossentropy", "tf.losses.SparseCategoricalCrossentropy")
@@ -339,11 +438,25 @@ class CategoricalFocalCrossentropy(_Wrapped):
 @prove(reduction="sum", then=(i32(4, low=0, high=3), f32(4, 3, low=0.01, high=1.0, seed=1)))
 @prove(reduction="none", then=(i32(4, low=0, high=3), f32(4, 3, low=0.01, high=1.0, seed=1)))
 @prove(then=(i32(4, low=0, high=3), f32(4, 3, low=0.01, high=1.0, seed=1), f32(4, low=0.0, high=2.0)))
-@prove(reduction=None, then=(i32(4, low=0, high=3), f32(4, 3, low=0.01, high=1.0, seed=1), {"sample_weight": array([1.0, 0.0, 2.0, 0.0])}))
-@prove(reduction="mean_with_sample_weight", then=(i32(4, low=0, high=3), f32(4, 3, low=0.01, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])))
+@prove(
+    reduction=None,
+    then=(
+        i32(4, low=0, high=3),
+        f32(4, 3, low=0.01, high=1.0, seed=1),
+        {"sample_weight": array([1.0, 0.0, 2.0, 0.0])},
+    ),
+)
+@prove(
+    reduction="mean_with_sample_weight",
+    then=(i32(4, low=0, high=3), f32(4, 3, low=0.01, high=1.0, seed=1), array([1.0, 0.0, 2.0, 0.0])),
+)
 @prove(from_logits=True, then=(i32(4, low=0, high=3), f32(4, 3)))
 @prove(from_logits=True, ignore_class=-1, then=(array([0, -1, 2, 1], "int32"), f32(4, 3)))
-@prove(from_logits=True, ignore_class=0, then=(array([0, 0, 2, 1], "int32"), f32(4, 3), f32(4, low=0.0, high=1.0)))
+@prove(
+    from_logits=True,
+    ignore_class=0,
+    then=(array([0, 0, 2, 1], "int32"), f32(4, 3), f32(4, low=0.0, high=1.0)),
+)
 @prove(from_logits=True, reduction="sum", ignore_class=0, then=(array([0, 0, 2, 1], "int32"), f32(4, 3)))
 class SparseCategoricalCrossentropy(_Wrapped):
     """Class numbers; probabilities by default, clipped at 1e-7 and normalised by a softmax."""

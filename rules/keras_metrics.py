@@ -68,7 +68,13 @@ class MeanMetricWrapper(_metric.Mean):
 
 
 @rule("tf.keras.metrics.Accuracy", "tf.metrics.Accuracy")
-@prove(then=[(i32(6, low=0, high=3), i32(6, low=0, high=3, seed=1)), (i32(6, low=0, high=3), i32(6, 1, low=0, high=3, seed=1))], grad=False)
+@prove(
+    then=[
+        (i32(6, low=0, high=3), i32(6, low=0, high=3, seed=1)),
+        (i32(6, low=0, high=3), i32(6, 1, low=0, high=3, seed=1)),
+    ],
+    grad=False,
+)
 @prove(then=(i32(6, low=0, high=3), i32(6, low=0, high=3, seed=1), f32(6, low=0.0, high=1.0)), grad=False)
 class Accuracy(_metric.MeanOf):
     """Share of equal entries."""
@@ -80,7 +86,13 @@ class Accuracy(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.BinaryAccuracy", "tf.metrics.BinaryAccuracy")
-@prove(then=[(i32(6, low=0, high=2), f32(6, low=0.0, high=1.0)), (i32(6, 1, low=0, high=2), f32(6, 1, low=0.0, high=1.0))], grad=False)
+@prove(
+    then=[
+        (i32(6, low=0, high=2), f32(6, low=0.0, high=1.0)),
+        (i32(6, 1, low=0, high=2), f32(6, 1, low=0.0, high=1.0)),
+    ],
+    grad=False,
+)
 @prove(threshold=0.2, then=(f32(6, 2, low=0.0, high=1.0), f32(6, 2, low=0.0, high=1.0)), grad=False)
 @prove(then=(array([0, 1]), array([0.5, 0.5])), grad=False)
 class BinaryAccuracy(_metric.MeanOf):
@@ -137,12 +149,18 @@ class SparseTopKCategoricalAccuracy(_metric.MeanOf):
 
     formula = staticmethod(_metric.sparse_top_k_categorical_accuracy)
 
-    def __init__(self, k=5, name="sparse_top_k_categorical_accuracy", dtype=None):
-        super().__init__(name, dtype, k=k)
+    def __init__(self, k=5, name="sparse_top_k_categorical_accuracy", dtype=None, from_sorted_ids=False):
+        super().__init__(name, dtype, k=k, from_sorted_ids=from_sorted_ids)
 
 
 @rule("tf.keras.metrics.MeanSquaredError", "tf.metrics.MeanSquaredError")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class MeanSquaredError(_metric.MeanOf):
     """Mean of tf.keras.losses.mean_squared_error over the examples."""
 
@@ -153,7 +171,13 @@ class MeanSquaredError(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.MeanAbsoluteError", "tf.metrics.MeanAbsoluteError")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class MeanAbsoluteError(_metric.MeanOf):
     """Mean of tf.keras.losses.mean_absolute_error over the examples."""
 
@@ -164,7 +188,13 @@ class MeanAbsoluteError(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.MeanAbsolutePercentageError", "tf.metrics.MeanAbsolutePercentageError")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class MeanAbsolutePercentageError(_metric.MeanOf):
     """Mean of tf.keras.losses.mean_absolute_percentage_error over the examples."""
 
@@ -175,7 +205,13 @@ class MeanAbsolutePercentageError(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.MeanSquaredLogarithmicError", "tf.metrics.MeanSquaredLogarithmicError")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class MeanSquaredLogarithmicError(_metric.MeanOf):
     """Mean of tf.keras.losses.mean_squared_logarithmic_error over the examples."""
 
@@ -186,7 +222,13 @@ class MeanSquaredLogarithmicError(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.LogCoshError", "tf.metrics.LogCoshError")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class LogCoshError(_metric.MeanOf):
     """Mean of tf.keras.losses.log_cosh over the examples."""
 
@@ -197,7 +239,13 @@ class LogCoshError(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.Hinge", "tf.metrics.Hinge")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class Hinge(_metric.MeanOf):
     """Mean of tf.keras.losses.hinge over the examples."""
 
@@ -208,7 +256,13 @@ class Hinge(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.SquaredHinge", "tf.metrics.SquaredHinge")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class SquaredHinge(_metric.MeanOf):
     """Mean of tf.keras.losses.squared_hinge over the examples."""
 
@@ -219,7 +273,13 @@ class SquaredHinge(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.CategoricalHinge", "tf.metrics.CategoricalHinge")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class CategoricalHinge(_metric.MeanOf):
     """Mean of tf.keras.losses.categorical_hinge over the examples."""
 
@@ -230,7 +290,13 @@ class CategoricalHinge(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.KLDivergence", "tf.metrics.KLDivergence")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class KLDivergence(_metric.MeanOf):
     """Mean of tf.keras.losses.kl_divergence over the examples."""
 
@@ -241,7 +307,13 @@ class KLDivergence(_metric.MeanOf):
 
 
 @rule("tf.keras.metrics.Poisson", "tf.metrics.Poisson")
-@prove(then=[(f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)), (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[
+        (f32(4, 3, low=0.1, high=1.0), f32(4, 3, low=0.1, high=1.0, seed=1)),
+        (f32(2, 3, low=0.1, high=1.0), f32(2, 3, low=0.1, high=1.0, seed=1), f32(2, low=0.1, high=1.0)),
+    ],
+    grad=False,
+)
 class Poisson(_metric.MeanOf):
     """Mean of tf.keras.losses.poisson over the examples."""
 
@@ -271,7 +343,9 @@ class CategoricalCrossentropy(_metric.MeanOf):
 
     formula = staticmethod(_formulas.categorical_crossentropy)
 
-    def __init__(self, name="categorical_crossentropy", dtype=None, from_logits=False, label_smoothing=0, axis=-1):
+    def __init__(
+        self, name="categorical_crossentropy", dtype=None, from_logits=False, label_smoothing=0, axis=-1
+    ):
         super().__init__(name, dtype, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
 
 
@@ -283,8 +357,9 @@ class SparseCategoricalCrossentropy(_metric.MeanOf):
 
     formula = staticmethod(_formulas.sparse_categorical_crossentropy)
 
-    def __init__(self, name="sparse_categorical_crossentropy", dtype=None, from_logits=False, axis=-1):
-        super().__init__(name, dtype, from_logits=from_logits, axis=axis)
+    def __init__(self, name="sparse_categorical_crossentropy", dtype=None, from_logits=False, ignore_class=None,
+                 axis=-1):  # fmt: skip
+        super().__init__(name, dtype, from_logits=from_logits, ignore_class=ignore_class, axis=axis)
 
 
 @rule("tf.keras.metrics.CosineSimilarity", "tf.metrics.CosineSimilarity")
@@ -302,7 +377,10 @@ class CosineSimilarity(_metric.Mean):
 
 
 @rule("tf.keras.metrics.RootMeanSquaredError", "tf.metrics.RootMeanSquaredError")
-@prove(then=[(f32(4, 3), f32(4, 3, seed=1)), (f32(2, 3), f32(2, 3, seed=1), f32(2, low=0.1, high=1.0))], grad=False)
+@prove(
+    then=[(f32(4, 3), f32(4, 3, seed=1)), (f32(2, 3), f32(2, 3, seed=1), f32(2, low=0.1, high=1.0))],
+    grad=False,
+)
 class RootMeanSquaredError(_metric.Mean):
     """Root of the mean of the squared errors of all entries."""
 
@@ -353,6 +431,7 @@ def top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k=5):
 @rule("tf.keras.metrics.sparse_top_k_categorical_accuracy", "tf.metrics.sparse_top_k_categorical_accuracy")
 @prove(i32(4, low=0, high=3), f32(4, 3), k=2)
 @prove(i32(2, 4, low=0, high=9), f32(2, 4, 9))
-def sparse_top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k=5):
+@prove(i32(4, low=0, high=9), i32(4, 9, low=0, high=9), k=3, from_sorted_ids=True)
+def sparse_top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k=5, from_sorted_ids=False):
     """1 where the class number is among the k greatest."""
-    return _metric.sparse_top_k_categorical_accuracy(y_true, y_pred, k)
+    return _metric.sparse_top_k_categorical_accuracy(y_true, y_pred, k, from_sorted_ids)

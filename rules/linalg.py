@@ -102,7 +102,7 @@ def _tensordot(a, b, axes):
 @prove(f32(2, 3), axis=[0], raises=True)
 @prove(f32(2, 3), ord=0.5, axis=[0, 1], raises=True)
 @prove(array([0.0, 0.0]), grad=False)
-def norm(tensor: Float, ord="euclidean", axis=None, keepdims=None, name=None):  # noqa: A002 TensorFlow's name
+def norm(tensor: Float, ord="euclidean", axis=None, keepdims=None, name=None):
     """Norm of vectors (``axis`` None or one), or of matrices (two axes).
 
     Without an axis every ``ord`` is entrywise. At 0 TensorFlow's gradient of the euclidean norm is NaN, torch's 0.
@@ -127,12 +127,12 @@ def norm(tensor: Float, ord="euclidean", axis=None, keepdims=None, name=None):  
 @prove(f32(2, 3))
 @prove(f32(2, 3), axis=1)
 @prove(f32(2, 3), ord=1, axis=0)
-def normalize(tensor: Float, ord="euclidean", axis=None, name=None):  # noqa: A002 TensorFlow's name
+def normalize(tensor: Float, ord="euclidean", axis=None, name=None):
     """The tensor divided by its norm, and the norm with axes kept."""
     return _normalize(tensor, ord, axis)
 
 
-def _normalize(tensor, ord, axis):  # noqa: A002
+def _normalize(tensor, ord, axis):
     size = norm(tensor, ord=ord, axis=axis, keepdims=True)
     return tensor / size, size
 
@@ -228,14 +228,14 @@ def adjoint(matrix: Tensor, name=None):
 @rule("tf.linalg.det", "tf.matrix_determinant", returns="input")
 @prove(f32(3, 3), rtol=1e-4)
 @prove(f64(2, 3, 3), rtol=1e-11)
-def det(input: Tensor, name=None):  # noqa: A002 TensorFlow's name
+def det(input: Tensor, name=None):
     """Determinant of the last two axes."""
     return torch.linalg.det(input)
 
 
 @rule("tf.linalg.slogdet")
 @prove(f64(2, 3, 3), rtol=1e-10)
-def slogdet(input: Tensor, name=None):  # noqa: A002 TensorFlow's name
+def slogdet(input: Tensor, name=None):
     """Sign and logarithm of the absolute value of the determinant."""
     return torch.linalg.slogdet(input)
 
@@ -244,7 +244,7 @@ def slogdet(input: Tensor, name=None):  # noqa: A002 TensorFlow's name
 @prove(f32(3, 3), rtol=1e-3)
 @prove(f64(2, 3, 3), rtol=1e-10)
 @prove(f64(3, 3), adjoint=True, rtol=1e-10)
-def inv(input: Tensor, adjoint=False, name=None):  # noqa: A002 TensorFlow's name
+def inv(input: Tensor, adjoint=False, name=None):
     """Inverse; with ``adjoint`` that of the adjoint."""
     if adjoint:
         return torch.linalg.inv(input.mH)
@@ -256,7 +256,7 @@ _POSITIVE = array([[[4.0, 1.0, 0.5], [1.0, 3.0, 0.2], [0.5, 0.2, 2.0]]], "float6
 
 @rule("tf.linalg.cholesky", "tf.cholesky", returns="input")
 @prove(_POSITIVE)
-def cholesky(input: Tensor, name=None):  # noqa: A002 TensorFlow's name
+def cholesky(input: Tensor, name=None):
     """Lower triangular factor of a positive definite matrix."""
     return torch.linalg.cholesky(input)
 
@@ -310,7 +310,7 @@ def _pinv(a, rcond):
 
 @rule("tf.linalg.expm", returns="input")
 @prove(f64(3, 3), rtol=1e-10)
-def expm(input: Tensor, name=None):  # noqa: A002 TensorFlow's name
+def expm(input: Tensor, name=None):
     """Matrix exponential."""
     return torch.linalg.matrix_exp(input)
 

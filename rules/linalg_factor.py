@@ -27,7 +27,7 @@ def _svd(tensor, full_matrices):
 @prove(f64(3, 2), rtol=1e-11)
 @prove(f32(2, 3, 3), rtol=1e-3)
 @prove(f64(3, 2), full_matrices=True, grad=False, rtol=1e-11)
-def qr(input: Tensor, full_matrices=False, name=None):  # noqa: A002 TensorFlow's name
+def qr(input: Tensor, full_matrices=False, name=None):
     """q, r with input = q r."""
     if full_matrices:
         return torch.linalg.qr(input, mode="complete")
@@ -48,7 +48,7 @@ def eigh(tensor: Tensor, name=None):
 @prove(f32(2, 4, 4), num_lower=0, num_upper=0)
 @prove(f32(2, 4, 4), num_lower=-1, num_upper=-1)
 @prove(i32(4, 3), 1, -1)
-def band_part(input: Tensor, num_lower, num_upper, name=None):  # noqa: A002 TensorFlow's name
+def band_part(input: Tensor, num_lower, num_upper, name=None):
     """Everything outside a band round the diagonal set to 0; a negative number keeps the whole triangle."""
     if num_lower == -1 and num_upper == 0:
         return torch.tril(input)
@@ -88,7 +88,7 @@ def matrix_diag(diagonal: Tensor, name="diag", k=0, num_rows=-1, num_cols=-1, pa
 @prove(f32(3, 3))
 @prove(f32(2, 3, 4))
 @prove(i32(3, 3), k=1)
-def diag_part(input: Tensor, name="diag_part", k=0, padding_value=0, align="RIGHT_LEFT"):  # noqa: A002
+def diag_part(input: Tensor, name="diag_part", k=0, padding_value=0, align="RIGHT_LEFT"):
     """The (off-)diagonal of the last two axes; several at once have no port yet."""
     if not isinstance(k, int):
         raise NotImplementedError("tf.linalg.diag_part of several diagonals")
@@ -99,7 +99,7 @@ def diag_part(input: Tensor, name="diag_part", k=0, padding_value=0, align="RIGH
 @prove(f32(3, 3), f32(3))
 @prove(f32(2, 3, 4), f32(2, 3))
 @prove(f32(3, 3), f32(2), k=1)
-def set_diag(input: Tensor, diagonal: Tensor, name="set_diag", k=0, align="RIGHT_LEFT"):  # noqa: A002
+def set_diag(input: Tensor, diagonal: Tensor, name="set_diag", k=0, align="RIGHT_LEFT"):
     """The input with another (off-)diagonal."""
     return torch.diagonal_scatter(input, diagonal, offset=k, dim1=-2, dim2=-1)
 
@@ -121,7 +121,7 @@ def _tensor_diag(x):
 @rule("tf.linalg.tensor_diag_part", "tf.diag_part", returns="input")
 @prove(f32(3, 3))
 @prove(f32(2, 3, 2, 3))
-def tensor_diag_part(input: Tensor, name=None):  # noqa: A002 TensorFlow's name
+def tensor_diag_part(input: Tensor, name=None):
     """The diagonal of a tensor of even rank whose halves have one shape."""
     if input.ndim == 2:
         return torch.diagonal(input)

@@ -15,9 +15,9 @@ _NONZERO = "weighted_sum_by_nonzero_weights"
 
 CONSTANTS = {
     "tf.losses.Reduction.NONE": "none",
-    "tf.losses.Reduction.SUM": "weighted_sum",
+    "tf.losses.Reduction.SUM": "sum",
     "tf.losses.Reduction.MEAN": "weighted_mean",
-    "tf.losses.Reduction.SUM_OVER_BATCH_SIZE": "weighted_sum_over_batch_size",
+    "tf.losses.Reduction.SUM_OVER_BATCH_SIZE": "sum_over_batch_size",
     "tf.losses.Reduction.SUM_BY_NONZERO_WEIGHTS": "weighted_sum_by_nonzero_weights",
     "tf.losses.Reduction.SUM_OVER_NONZERO_WEIGHTS": "weighted_sum_by_nonzero_weights",
 }
@@ -42,12 +42,12 @@ def _reduce(losses, weights, reduction):
     if reduction == "none":
         return weighted.to(kept)
     total = weighted.sum()
-    if reduction == "weighted_sum":
+    if reduction in ("weighted_sum", "sum"):  # TensorFlow 2's words are the same constants
         return total.to(kept)
     spread = torch.broadcast_to(weights, losses.shape)
     if reduction == "weighted_mean":
         divisor = spread.sum()
-    elif reduction == "weighted_sum_over_batch_size":
+    elif reduction in ("weighted_sum_over_batch_size", "sum_over_batch_size"):
         divisor = torch.full_like(total, float(losses.numel()))
     elif reduction == "weighted_sum_by_nonzero_weights":
         divisor = (spread != 0).sum().to(losses.dtype)
@@ -60,7 +60,7 @@ def _reduce(losses, weights, reduction):
 def _both(labels, predictions):
     labels = labels.float() if predictions.dtype == torch.float32 else labels.to(predictions.dtype)
     if labels.shape != predictions.shape:
-        if labels.ndim == predictions.ndim + 1 and labels.shape[-1] == 1 or predictions.numel() == labels.numel() == 1:
+        if (labels.ndim == predictions.ndim + 1 and labels.shape[-1] == 1) or predictions.numel() == labels.numel() == 1:
             labels = labels.reshape(predictions.shape)
         else:
             raise ValueError(f"labels {list(labels.shape)} and predictions {list(predictions.shape)} differ in shape")
@@ -158,15 +158,15 @@ def _hinge(labels, logits, weights, reduction):
     return _reduce(torch.relu(1.0 - (2.0 * labels - 1.0) * logits), weights, reduction)
 
 
-@rule("tf.compat.v1.losses.cosine_distance", "tf.losses.cosine_distance", version=1, renamed={"dim": "axis"})
+@rule("tf.compat.v1.losses.cosine_distance", "tf.losses.cosine_distance", version=1)
 @prove(f32(4, 3), f32(4, 3, seed=1), 1)
 @prove(f32(4, 3), f32(4, 3, seed=1), axis=0, weights=2.0)
 @prove(f32(2, 4, 3), f32(2, 4, 3, seed=1), dim=2, weights=f32(2, 4, 1))
 @prove(f32(4, 3), f32(4, 3, seed=1), raises=True)
 def cosine_distance(labels: Tensor, predictions: Tensor, axis=None, weights=1.0, scope=None,
-                    loss_collection="losses", reduction=_NONZERO):  # fmt: skip
+                    loss_collection="losses", reduction=_NONZERO, dim=None):  # fmt: skip
     """1 - sum(labels * predictions) along the axis, which keeps its place; both are taken as unit vectors."""
-    return _cosine(labels, predictions, axis, weights, reduction)
+    return _cosine(labels, predictions, dim if axis is None else axis, weights, reduction)
 
 
 def _cosine(labels, predictions, axis, weights, reduction):

@@ -160,7 +160,7 @@ def truncatemod(x: Tensor, y: Tensor, name=None):
 @prove(i32(3), 2)
 @prove(f64(2, 3, low=0.5, high=2.0), f64(2, 3))
 @prove(array([0.0, 0.0, -2.0, -2.0]), array([0.0, -1.0, 3.0, 0.5]), grad=False)
-def pow(x: Tensor, y: Tensor, name=None):  # noqa: A001 TensorFlow's name
+def pow(x: Tensor, y: Tensor, name=None):
     """x to the power y. For x < 0 TensorFlow's gradient with respect to y is 0, torch's NaN."""
     if isinstance(y, (int, float)):
         return x**y
@@ -321,7 +321,7 @@ def atan2(y: Tensor, x: Tensor, name=None):
 @rule("tf.complex", "tf.dtypes.complex")
 @prove(f32(2, 3), f32(2, 3))
 @prove(f64(2), f64(2))
-def complex(real: Tensor, imag: Tensor, name=None):  # noqa: A001 TensorFlow's name
+def complex(real: Tensor, imag: Tensor, name=None):
     """real + i * imag; float64 parts make complex128."""
     return torch.complex(real, imag)
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import torch
 
-from tfport.rule import Float, Tensor, array, boolean, c64, f16, f32, f64, i8, i32, i64, prove, rule, u8
+from tfport.rule import Float, Tensor, array, boolean, c64, f16, f32, f64, i32, i64, prove, rule, u8
 
 _OLD = {"keep_dims": "keepdims", "reduction_indices": "axis"}
 _NAN = array([[1.0, float("nan")], [float("inf"), -1.0]])
@@ -293,7 +293,7 @@ def reduce_euclidean_norm(input_tensor: Tensor, axis=None, keepdims=False, name=
 @prove(i32(3, 4, low=0, high=2), axis=[0, 1], dtype=torch.int32)
 @prove(boolean(3, 4), 0, True)
 @prove(boolean(3, 4), axis=-1, keepdims=True, dtype=torch.float32)
-def count_nonzero(input: Tensor, axis=None, keepdims=None, dtype=torch.int64, name=None):  # noqa: A002
+def count_nonzero(input: Tensor, axis=None, keepdims=None, dtype=torch.int64, name=None):
     """How many values are not 0; NaN counts."""
     if keepdims:
         return torch.sum(input != 0, dim=axis, keepdim=True, dtype=dtype)
@@ -365,7 +365,7 @@ def cumulative_logsumexp(x: Tensor, axis=0, exclusive=False, reverse=False, name
 @prove(array([[1.0, 3.0, 3.0], [3.0, 3.0, 1.0]]), axis=1)
 @prove(i32(2, 30), 1)
 @prove(f32(4), axis=array(0, "int32"))
-def argmax(input: Tensor, axis=None, output_type=torch.int64, name=None):  # noqa: A002
+def argmax(input: Tensor, axis=None, output_type=torch.int64, name=None):
     """First place of the largest value, along axis 0 by default. torch takes a NaN for the largest, TensorFlow not."""
     if axis is None:
         axis = 0
@@ -379,7 +379,7 @@ def argmax(input: Tensor, axis=None, output_type=torch.int64, name=None):  # noq
 @prove(f32(2, 3, 4), 1)
 @prove(f32(2, 3), axis=-1, output_type=torch.int32)
 @prove(array([[1.0, 1.0, 3.0], [3.0, 1.0, 1.0]]), axis=1)
-def argmin(input: Tensor, axis=None, output_type=torch.int64, name=None):  # noqa: A002
+def argmin(input: Tensor, axis=None, output_type=torch.int64, name=None):
     """First place of the smallest value, along axis 0 by default."""
     if axis is None:
         axis = 0
@@ -394,7 +394,7 @@ def argmin(input: Tensor, axis=None, output_type=torch.int64, name=None):  # noq
 @prove(f32(2, 3, 4), 1)
 @prove(f32(2, 3), axis=-1, output_type=torch.int32)
 @prove(f32(2, 3), dimension=1)
-def argmax_v1(input: Tensor, axis=None, name=None, output_type=torch.int64):  # noqa: A002
+def argmax_v1(input: Tensor, axis=None, name=None, output_type=torch.int64):
     """tf.argmax of TensorFlow 1: ``name`` is the third argument, ``axis`` was called ``dimension``."""
     if axis is None:
         axis = 0
@@ -408,7 +408,7 @@ def argmax_v1(input: Tensor, axis=None, name=None, output_type=torch.int64):  # 
 @prove(f32(2, 3, 4))
 @prove(f32(2, 3, 4), 1)
 @prove(f32(2, 3), axis=-1, output_type=torch.int32)
-def argmin_v1(input: Tensor, axis=None, name=None, output_type=torch.int64):  # noqa: A002
+def argmin_v1(input: Tensor, axis=None, name=None, output_type=torch.int64):
     """tf.argmin of TensorFlow 1: ``name`` is the third argument, ``axis`` was called ``dimension``."""
     if axis is None:
         axis = 0
@@ -420,7 +420,7 @@ def argmin_v1(input: Tensor, axis=None, name=None, output_type=torch.int64):  # 
 @rule("tf.compat.v1.arg_max", "tf.arg_max", version=1, returns="output_type")
 @prove(f32(2, 3), 1)
 @prove(f32(2, 3), dimension=0, output_type=torch.int32)
-def arg_max(input: Tensor, dimension, output_type=torch.int64, name=None):  # noqa: A002
+def arg_max(input: Tensor, dimension, output_type=torch.int64, name=None):
     """The oldest spelling of tf.argmax."""
     if output_type == torch.int64:
         return torch.argmax(input, dim=dimension)
@@ -430,7 +430,7 @@ def arg_max(input: Tensor, dimension, output_type=torch.int64, name=None):  # no
 @rule("tf.compat.v1.arg_min", "tf.arg_min", version=1, returns="output_type")
 @prove(f32(2, 3), 1)
 @prove(f32(2, 3), dimension=0, output_type=torch.int32)
-def arg_min(input: Tensor, dimension, output_type=torch.int64, name=None):  # noqa: A002
+def arg_min(input: Tensor, dimension, output_type=torch.int64, name=None):
     """The oldest spelling of tf.argmin."""
     if output_type == torch.int64:
         return torch.argmin(input, dim=dimension)

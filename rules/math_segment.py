@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tfport.rule import Indices, Tensor, array, f32, f64, i32, i64, prove, rule
+from tfport.rule import Indices, Tensor, array, f32, f64, i32, prove, rule
 
 _SORTED = array([0, 0, 2, 2, 2], "int32")
 _MIXED = array([3, -1, 0, 3, 0], "int32")
@@ -67,7 +67,7 @@ def _segment_sum(data, segment_ids):
 @prove(f32(2, 3, 2), array([[0, 1, 0], [2, -1, 1]], "int32"), 3)
 @prove(i32(5, 2), _MIXED, 6)
 def unsorted_segment_sum(data: Tensor, segment_ids: Indices, num_segments, name=None):
-    """Sum of the rows of each segment. Negative ids are left out; ids may have several axes."""
+    """Sum of the rows of each segment. Negative ids are left out."""
     return _unsorted_segment_sum(data, segment_ids, int(num_segments))
 
 
@@ -95,7 +95,7 @@ def _segment_mean(data, segment_ids):
 @prove(_TIES, _MIXED, 4)
 @prove(f32(2, 3, 2), array([[0, 1, 0], [2, -1, 1]], "int32"), 3)
 def unsorted_segment_mean(data: Tensor, segment_ids: Indices, num_segments, name=None):
-    """Mean of the rows of each segment; 0 for an empty one. Negative ids are left out; ids may have several axes."""
+    """Mean of the rows of each segment; 0 for an empty one. Negative ids are left out."""
     return _unsorted_segment_mean(data, segment_ids, int(num_segments))
 
 
@@ -125,7 +125,7 @@ def _segment_prod(data, segment_ids):
 @prove(f32(2, 3, 2), array([[0, 1, 0], [2, -1, 1]], "int32"), 3)
 @prove(i32(5, 2), _MIXED, 6)
 def unsorted_segment_prod(data: Tensor, segment_ids: Indices, num_segments, name=None):
-    """Product of the rows of each segment; 1 for an empty one. Negative ids are left out; ids may have several axes."""
+    """Product of the rows of each segment; 1 for an empty one. Negative ids are left out."""
     return _unsorted_segment_prod(data, segment_ids, int(num_segments))
 
 
@@ -156,7 +156,7 @@ def _segment_max(data, segment_ids):
 @prove(f32(2, 3, 2), array([[0, 1, 0], [2, -1, 1]], "int32"), 3)
 @prove(i32(5, 2), _MIXED, 6)
 def unsorted_segment_max(data: Tensor, segment_ids: Indices, num_segments, name=None):
-    """Largest value of each segment; the dtype's lowest for an empty one. Negative ids are left out; ids may have several axes."""
+    """Largest value of each segment; the dtype's lowest for an empty one. Negative ids are left out."""
     return _unsorted_segment_max(data, segment_ids, int(num_segments))
 
 
@@ -187,7 +187,7 @@ def _segment_min(data, segment_ids):
 @prove(f32(2, 3, 2), array([[0, 1, 0], [2, -1, 1]], "int32"), 3)
 @prove(i32(5, 2), _MIXED, 6)
 def unsorted_segment_min(data: Tensor, segment_ids: Indices, num_segments, name=None):
-    """Smallest value of each segment; the dtype's highest for an empty one. Negative ids are left out; ids may have several axes."""
+    """Smallest value of each segment; the dtype's highest for an empty one. Negative ids are left out."""
     return _unsorted_segment_min(data, segment_ids, int(num_segments))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tfport.compat.windows import channels_last as _channels_last
 from tfport.rule import Operand, Tensor, array, f32, f64, i32, i64, prove, rule
 
 

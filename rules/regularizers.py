@@ -107,7 +107,7 @@ class OrthogonalRegularizer(_Regularizer):
         return self.factor * 0.5 * cosines.abs().sum() / (size * (size - 1.0) / 2.0)
 
 
-@rule("tf.keras.regularizers.get", "tf.keras.regularizers.deserialize", returns="python")
+@rule("tf.keras.regularizers.get", returns="python")
 @prove("l2", then=(f32(3, 4),))
 @prove("L1", then=(f32(3, 4),))
 @prove({"class_name": "L2", "config": {"l2": 0.3}}, then=(f32(3, 4),))

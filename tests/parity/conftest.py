@@ -43,7 +43,7 @@ def replayed(golden, candidate, output, dtypes=("float32",), **options):
     """Replays in this process and compares: the parts of a verification, one for each dtype."""
     import torch
 
-    from tfport.parity import replay, verify
+    from tfport.parity import replay, verification
     from tfport.parity.golden import read_golden
 
     output.mkdir(parents=True, exist_ok=True)
@@ -53,8 +53,8 @@ def replayed(golden, candidate, output, dtypes=("float32",), **options):
         result = replay.replay(request)
     finally:
         torch.set_default_dtype(before)
-    plan = verify.Plan(str(golden), str(candidate))
-    return [verify._part(read_golden(golden), run, output, plan) for run in result["runs"]]
+    plan = verification.Plan(str(golden), str(candidate))
+    return [verification.part_of(read_golden(golden), run, output, plan) for run in result["runs"]]
 
 
 @pytest.fixture(scope="session")

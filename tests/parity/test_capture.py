@@ -149,11 +149,13 @@ def test_the_elements_of_a_function_are_all_compared(made, tmp_path):
 
 def test_graph_programs_run_in_their_own_process(tmp_path):
     file = PROGRAMS / "graph.py"
-    jobs = [[f"{file}:{name}", "-o", tmp_path / name, "--input", "4x3"] for name in ("built", "run")]
-    assert [status for status, _ in capture_many(jobs)] == [0, 0]
-    for name in ("built", "run"):
+    names = ("built", "weighted", "run")
+    jobs = [[f"{file}:{name}", "-o", tmp_path / name, "--input", "4x3"] for name in names]
+    assert [status for status, _ in capture_many(jobs)] == [0, 0, 0]
+    for name in names:
         (part,) = replayed(tmp_path / name, f"{PROGRAMS / 'graph_torch.py'}:{name}", tmp_path / f"{name}-out")
         assert part.ok, part
+    assert read_golden(tmp_path / "weighted").runs[0]["weights"]["kind"] == "graph"
 
 
 def test_the_file_stands_alone_and_is_python_3_7():
@@ -234,6 +236,9 @@ def test_the_shape_that_keras_knows_is_taken():
         layers = ()
 
     assert capture.spec_of_model(Known()) == ["2x8x8x3:float32"]
-    Known.input_shape = (None, None, None, 3)
+    Known.layers = [type("Embedding", (), {"input_dim": 11})()]
+    Known.input_shape = (None, 5)
+    assert capture.spec_of_model(Known()) == ["2x5:int32<11"]
+    Known.layers, Known.input_shape = (), (None, None, None, 3)
     with pytest.raises(capture.CaptureError, match=r"free sizes: pass --input 2x64x64x3:float32"):
         capture.spec_of_model(Known())

@@ -184,6 +184,12 @@ def test_ulp_leaves_out_what_is_not_finite():
     assert ulp_quantiles(x[1:], x[1:], "float32") is None
 
 
+def test_the_public_name_is_the_function():
+    import tfport.parity
+
+    assert tfport.parity.compare is compare and tfport.parity.compare(1.0, 1.0)
+
+
 def test_what_cannot_be_compared_is_told():
     from tfport.parity.capture import CaptureError
 

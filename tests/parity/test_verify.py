@@ -111,7 +111,7 @@ def test_a_candidate_that_cannot_be_compared_is_told(seeds, tmp_path):
             (
                 forward,
                 "raise ValueError('too big')",
-                "the candidate raised ValueError: too big (twin_torch.py:20)",
+                "the candidate raised ValueError: too big (twin_torch.py:21)",
             ),
             ("return CNN(classes)", "return 3", "nothing to call"),
             ("return CNN(classes)", "return lambda x: x", "no place for the reference's weights"),

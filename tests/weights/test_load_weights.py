@@ -99,6 +99,44 @@ def test_the_batch_counter_stays_and_is_not_missing():
     assert module.norm.num_batches_tracked.item() == 0
 
 
+def test_counters_of_a_subclassed_model_with_a_custom_layer_before_them(tmp_path):
+    """`encoder/dense` lies under its attribute and does not count among the Dense layers of `layers`."""
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        for number, group in enumerate(("encoder/dense", "layers/dense", "layers/dense_1")):
+            file[f"{group}/vars/0"] = np.full((2, 2), number, "f4")
+            file[f"{group}/vars/1"] = np.full(2, number, "f4")
+    module = nn.ModuleDict({"encoder": nn.ModuleDict({"dense": nn.Linear(2, 2)})})
+    module["zebra"], module["zulu"] = nn.Linear(2, 2), nn.Linear(2, 2)
+    layers = [layer(None, "Dense", name, DENSE) for name in ("encoder.dense", "zebra", "zulu")]
+    load_weights(module, path, record={"kind": "subclass", "layers": layers})
+    assert [
+        module["encoder"]["dense"].bias[0].item(),
+        module["zebra"].bias[0].item(),
+        module["zulu"].bias[0].item(),
+    ] == [0, 1, 2]
+
+
+def test_a_nested_model_of_a_subclassed_one_is_not_taken_for_a_list(tmp_path):
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        for number, group in enumerate(("layers/sequential/layers/dense", "layers/dense")):
+            file[f"{group}/vars/0"] = np.full((2, 2), number, "f4")
+    module = nn.ModuleDict(
+        {"out": nn.Sequential(nn.Linear(2, 2, bias=False)), "zulu": nn.Linear(2, 2, bias=False)}
+    )
+    kernel = {"kernel": DENSE["kernel"]}
+    layers = [layer(None, "Dense", "out.0", kernel), layer(None, "Dense", "zulu", kernel)]
+    report = load_weights(module, path, record={"kind": "subclass", "layers": layers}, strict=False)
+    assert report.loaded == () and len(report.missing) == 2
+    layers = [
+        layer(None, "Dense", "out.0", kernel, "layers/sequential/layers/dense"),
+        layer(None, "Dense", "zulu", kernel, "layers/dense"),
+    ]
+    load_weights(module, path, record={"kind": "subclass", "layers": layers})
+    assert module["out"][0].weight[0, 0].item() == 0 and module["zulu"].weight[0, 0].item() == 1
+
+
 # What must be refused, with the module untouched.
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+
+from tfport.compat.arguments import to_tensor
 
 
 def hold(condition: torch.Tensor, message: str | None, what: str, data: Sequence[Any]) -> None:
@@ -16,6 +18,15 @@ def hold(condition: torch.Tensor, message: str | None, what: str, data: Sequence
     elif not bool(condition.all()):
         shown = " ".join(text(value, 3) for value in data)
         raise AssertionError(" ".join(part for part in (message, f"{what} does not hold:", shown) if part))
+
+
+def compared(
+    x: Any, y: Any, message: str | None, data: Sequence[Any] | None, relation: str, compare: Callable[..., torch.Tensor]
+) -> None:
+    """AssertionError unless ``compare(x, y)`` holds everywhere; numbers take the other side's dtype."""
+    first = to_tensor(x, y.dtype if isinstance(y, torch.Tensor) else None)
+    second = to_tensor(y, first.dtype, first.device)
+    hold(compare(first, second), message, f"x {relation} y", [first, second] if data is None else data)
 
 
 def text(value: Any, summarize: int) -> str:

@@ -22,8 +22,10 @@ def sizes(shape: Any) -> list[int]:
     return [int(n) for n in shape] if isinstance(shape, Sequence) else [int(shape)]
 
 
-def fans(shape: Sequence[int]) -> tuple[float, float]:
-    """Units that enter and that leave one unit of a kernel of this shape."""
+def fans(shape: Sequence[int], input_axes: Any = None, output_axes: Any = None) -> tuple[float, float]:
+    """Units that enter and that leave one unit of a kernel of this shape; Keras lets the axes be named."""
+    if input_axes is not None and output_axes is not None:
+        return float(math.prod(shape[a] for a in input_axes)), float(math.prod(shape[a] for a in output_axes))
     if len(shape) < 1:
         return 1.0, 1.0
     if len(shape) == 1:
@@ -58,9 +60,9 @@ def draw(kind: str, shape: Any, dtype: torch.dtype, seed: Any, low: float, high:
 
 
 def variance_scaling(shape: Any, dtype: torch.dtype, seed: Any, scale: float, mode: str,
-                     distribution: str) -> torch.Tensor:  # fmt: skip
+                     distribution: str, input_axes: Any = None, output_axes: Any = None) -> torch.Tensor:  # fmt: skip
     """Variance ``scale / fan``: uniform in +-sqrt(3 * variance), normal, or normal cut at two deviations."""
-    into, out = fans(sizes(shape))
+    into, out = fans(sizes(shape), input_axes, output_axes)
     fan = {"fan_in": into, "fan_out": out, "fan_avg": (into + out) / 2}[mode.lower()]
     variance = scale / max(1.0, fan)
     if distribution == "uniform":

@@ -37,10 +37,13 @@ class Scaling(Initializer):
     """VarianceScaling and its named cases."""
 
     scale, mode, distribution, seed = 1.0, "fan_in", "truncated_normal", None
+    input_axes: Any = None
+    output_axes: Any = None
 
     def make(self, shape: list[int], dtype: torch.dtype) -> torch.Tensor:
         """Variance scale / fan."""
-        return initial.variance_scaling(shape, dtype, self.seed, self.scale, self.mode, self.distribution)
+        axes = self.input_axes, self.output_axes
+        return initial.variance_scaling(shape, dtype, self.seed, self.scale, self.mode, self.distribution, *axes)
 
 
 class Drawn(Initializer):

@@ -152,11 +152,17 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     return matches.squeeze(-1) if matches.ndim > 1 and matches.shape[-1] == 1 else matches
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> torch.Tensor:
-    """1 where fewer than k classes beat the class number; ties with it do not."""
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5,
+                                      from_sorted_ids: bool = False) -> torch.Tensor:  # fmt: skip
+    """1 where fewer than k classes beat the class number, ties with it not counted.
+
+    ``from_sorted_ids``: y_pred holds class numbers, best first.
+    """
     y_true, y_pred = to_tensor(y_true), to_tensor(y_pred)
     labels = y_true.reshape(-1).long()
     scores = y_pred.reshape(-1, y_pred.shape[-1])
+    if from_sorted_ids:
+        return (labels.unsqueeze(1).to(scores.dtype) == scores[:, :k]).any(1).float().reshape(y_true.shape)
     own = scores.gather(1, labels.unsqueeze(1))
     hit = ((scores > own).sum(1) < k) & torch.isfinite(own.squeeze(1))
     return hit.float().reshape(y_true.shape)

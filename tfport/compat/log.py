@@ -10,7 +10,10 @@ _CALLS: collections.Counter[tuple[str, int]] = collections.Counter()
 
 
 def logger() -> logging.Logger:
-    """The logger "tensorflow", which programs configure by that name: level WARNING at first, to stderr unless the program has set up logging itself."""
+    """The logger "tensorflow", which programs configure by that name: level WARNING at first.
+
+    It writes to stderr unless the program has set up logging itself.
+    """
     found = logging.getLogger("tensorflow")
     if found.level == logging.NOTSET:
         found.setLevel(logging.WARNING)

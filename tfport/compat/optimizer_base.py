@@ -36,11 +36,12 @@ class Deferred(torch.optim.Optimizer):
     """
 
     slots: tuple[str, ...] = ()
+    _rate_dtype = torch.float32
 
     def __init__(self, learning_rate: Any, params: Iterable[Any] | None = None) -> None:
         self._rate: Callable[..., Any] | None = learning_rate if callable(learning_rate) else None
         first = 0.0 if self._rate is not None else float(learning_rate)
-        defaults = {"lr": torch.tensor(first, dtype=torch.float32)}
+        defaults = {"lr": torch.tensor(first, dtype=self._rate_dtype)}
         given = [] if params is None else list(params)
         super().__init__(given or [{"params": []}], defaults)
         self.param_groups[0]["iterations"] = torch.zeros((), dtype=torch.int64)
@@ -56,7 +57,7 @@ class Deferred(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As torch's; a rate given as a number becomes the float32 tensor that the other groups have."""
         if "lr" in param_group:
-            param_group["lr"] = torch.tensor(float(param_group["lr"]), dtype=torch.float32)
+            param_group["lr"] = torch.tensor(float(param_group["lr"]), dtype=self._rate_dtype)
         super().add_param_group(param_group)
 
     @property
@@ -128,7 +129,7 @@ class Deferred(torch.optim.Optimizer):
         """One step on gradients that are there; ``variables`` are known."""
         self._refresh_rate()
         for rate, dtype, g, v in self._buckets(grads, variables):
-            self._update([x.to(dtype) for x in g], v, scalar(rate, dtype), dtype)
+            self._update([x.to(dtype) for x in g], v, rate.cpu().to(dtype), dtype)
         self._count.add_(1)
 
     def _buckets(

@@ -45,6 +45,8 @@ class KerasOptimizer(Deferred):
         if use_ema and not 0 <= ema_momentum <= 1:
             raise ValueError(f"ema_momentum is between 0 and 1, not {ema_momentum}")
         rate = learning_rate if lr is None else lr
+        if torch.get_default_dtype() == torch.float64:  # Keras keeps the rate in floatx
+            self._rate_dtype = torch.float64
         super().__init__(_Decayed(float(rate), decay) if decay else rate, params)
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
         self.weight_decay = weight_decay
@@ -209,7 +211,7 @@ class KerasOptimizer(Deferred):
         if last:
             self._refresh_rate()
             for rate, dtype, g, some in self._buckets(self._clip(grads), variables):
-                rate = scalar(rate, dtype)
+                rate = rate.cpu().to(dtype)
                 self._decay(some, rate, dtype)
                 self._update([x.to(dtype) for x in g], some, rate, dtype)
         if self.use_ema:

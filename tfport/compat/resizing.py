@@ -93,7 +93,7 @@ def area(size: int, wanted: int, corners: bool, half: bool) -> np.ndarray:
     weights = _blank(size, wanted)
     for row in range(wanted):
         start, stop = np.float32(row) * scale, np.float32(row + 1) * scale
-        for cell in range(int(math.floor(start)), int(math.ceil(stop))):
+        for cell in range(math.floor(start), math.ceil(stop)):
             covered = min(cell + 1, stop) - max(cell, start)
             weights[row, min(cell, size - 1)] += np.float32(covered / scale)
     return weights

@@ -1,7 +1,10 @@
 """Parity: runs a TensorFlow program and its port on the same inputs and compares all they return.
 
 `capture` runs the reference (TensorFlow, its own process), `replay` the candidate (torch, its own process),
-`compare` holds what agreeing means; `verify` joins them. None of them is imported before it is used.
+`comparison` holds what agreeing means, `verification` joins them. Nothing is imported before it is used:
+
+    from tfport.parity import compare
+    assert compare(tensorflow_output.numpy(), torch_output)
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ if TYPE_CHECKING:
     from tfport.parity.comparison import Comparison as Comparison
     from tfport.parity.comparison import compare as compare
     from tfport.parity.verification import Plan as Plan
+    from tfport.parity.verification import Verification as Verification
     from tfport.parity.verification import verify as verify
 
 _HOME = {
-    "compare": "tfport.parity.compare",
-    "Comparison": "tfport.parity.compare",
-    "Plan": "tfport.parity.verify",
-    "Verification": "tfport.parity.verify",
+    "compare": "tfport.parity.comparison",
+    "Comparison": "tfport.parity.comparison",
+    "Plan": "tfport.parity.verification",
+    "Verification": "tfport.parity.verification",
+    "verify": "tfport.parity.verification",
 }
 
 

@@ -420,12 +420,14 @@ def spec_of_model(model):
     for shape, dtype in zip(shapes, dtypes):
         sizes = [int(n) if n else None for n in shape]
         sizes[:1] = [sizes[0] or 2] if sizes else []
+        ids = limits and (len(shapes) == 1 or dtype.startswith("int"))  # what an Embedding takes
+        dtype = "int32" if ids and dtype.startswith("float") else dtype
         if None in sizes:
             shown = "x".join(str(n or 64) for n in sizes)
             told = (tuple(shape), shown, dtype)
             raise CaptureError("the model's input %s has free sizes: pass --input %s:%s" % told)
         spec = "%s:%s" % ("x".join(str(n) for n in sizes), "float32" if dtype == "float64" else dtype)
-        specs.append(spec + "<%d" % min(limits) if limits else spec)
+        specs.append(spec + "<%d" % min(limits) if ids else spec)
     return specs
 
 
@@ -630,6 +632,7 @@ class Run:
         self.tf, self.options, self.dtype = tf, options, dtype
         self.path, self.name = split_target(options.target)
         self.notes, self.tensors, self.entry = [], collections.OrderedDict(), {}
+        self.graph = collections.OrderedDict()  # initial values of a graph's variables
 
     def write(self, folder):
         tf, options = self.tf, self.options
@@ -782,10 +785,12 @@ class Run:
         if kind == "module":
             variables = self.variables(function, module)  # made by the first call
         self.entry.update(kind=kind, weights=None)
+        variables = self.graph or variables
         if variables:
             name = self.dtype + ".weights.safetensors"
             write_tensors(os.path.join(folder, name), variables)
-            self.entry["weights"] = {"kind": "variables" if kind == "module" else "globals", "file": name}
+            kind = "graph" if self.graph else "variables" if kind == "module" else "globals"
+            self.entry["weights"] = {"kind": kind, "file": name}
 
     def wants_arrays(self, function):
         if self.tf.executing_eagerly():
@@ -821,6 +826,8 @@ class Run:
         with tf.compat.v1.Session() as session:
             session.run(tf.compat.v1.global_variables_initializer())
             session.run(tf.compat.v1.local_variables_initializer())
+            for variable in tf.compat.v1.global_variables():
+                self.graph[variable.op.name] = as_value(session.run(variable))
             values = [session.run(x) if isinstance(x, (tf.Tensor, tf.Variable)) else x for x in flat]
         return tf.nest.pack_sequence_as(result, values)
 

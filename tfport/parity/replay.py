@@ -91,6 +91,7 @@ class Replay:
         self.request, self.device, self.run = request, device, run
         self.folder = reference.folder
         self.seed = int(reference.manifest["seed"])
+        self.source_sha256 = reference.manifest["source_sha256"]
         self.entry = reference.run(dtype)
         self.given = reference.tensors(self.entry)
         self.dtype = getattr(torch, dtype)
@@ -153,9 +154,13 @@ class Replay:
         args, kwargs = ([], {}) if builds or is_module else (self.args, self.kwargs)
         if isinstance(target, torch.nn.Module):
             return self.call_module(target, weights)
-        if weights and weights["kind"] != "globals":
+        if weights and weights["kind"] in ("keras", "variables"):
             raise CaptureError(f"{self.name} is a function, which has no place for the reference's weights")
-        if weights:
+        if weights and weights["kind"] == "graph":
+            self.run["notes"].append(
+                "the graph's variables are not carried: the candidate is a plain function"
+            )
+        elif weights:
             self.set_globals(module, self.folder / weights["file"])
         self.find_record(target)
         plain, named = self.inputs(target, (self.name, self.name + ".forward"))
@@ -244,6 +249,9 @@ class Replay:
         if record is None:
             self.run["notes"].append("no conversion record: arguments keep TensorFlow's axis order")
         self.record = record or {}
+        told = self.record.get("source_sha256")
+        if told and told != self.source_sha256:
+            self.run["notes"].append("the conversion record was made from another version of the reference")
 
     def inputs(
         self, function: Callable[..., Any], where: tuple[str, ...]

@@ -164,12 +164,13 @@ def verify(plan: Plan) -> Verification:
         done.versions = {"reference": reference.manifest["versions"], "candidate": result["versions"]}
         start = time.perf_counter()
         for run in result["runs"]:
-            done.parts.append(_part(reference, run, Path(temporary), plan))
+            done.parts.append(part_of(reference, run, Path(temporary), plan))
         done.seconds["compare"] = time.perf_counter() - start
     return done
 
 
-def _part(reference: golden.Golden, run: dict[str, Any], folder: Path, plan: Plan) -> Part:
+def part_of(reference: golden.Golden, run: dict[str, Any], folder: Path, plan: Plan) -> Part:
+    """One entry of a replay's `result.json` beside the reference; its tensors are read from `folder`."""
     part = Part(run["dtype"], run["device"], notes=run["notes"])
     part.error, part.usage = run["error"], run["usage"]
     if part.error:

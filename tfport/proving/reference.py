@@ -54,17 +54,20 @@ def references(rule: Rule) -> list[Reference]:
 
     A name that this TensorFlow no longer has is left out; an empty list means that none is left.
     """
-    found: list[Reference] = []
-    for version in (2, 1) if rule.version is None else (rule.version,):
-        for name in rule.names:
-            function = resolve(name, version)
-            if function is not None and all(function is not known.function for known in found):
-                found.append(Reference(name, version, function))
+    for keras2 in (False, True):  # Keras 2 (tf_keras) only for rules that Keras 3 knows no name of
+        found: list[Reference] = []
+        for version in (2, 1) if rule.version is None else (rule.version,):
+            for name in rule.names:
+                function = resolve(name, version, keras2)
+                if function is not None and all(function is not known.function for known in found):
+                    found.append(Reference(name, version, function))
+        if found:
+            break
     return found
 
 
-def resolve(name: str, version: int) -> Any:
-    """What ``name`` is in TensorFlow of this version, or None."""
+def resolve(name: str, version: int, keras2: bool = False) -> Any:
+    """What ``name`` is in TensorFlow of this version, or None; ``keras2`` also looks into tf_keras."""
     if name.startswith(METHOD):
         return _method(name.removeprefix(METHOD)) if version == 2 or name.endswith(".eval") else None
     if name.startswith("tf.contrib."):
@@ -74,7 +77,7 @@ def resolve(name: str, version: int) -> Any:
     if path.startswith("compat.v1."):
         return _walk(tf.compat.v1, path.removeprefix("compat.v1.")) if version == 1 else None
     found = _walk(tf if version == 2 else tf.compat.v1, path)
-    if found is None and path.startswith("keras.") and importlib.util.find_spec("tf_keras"):
+    if keras2 and found is None and path.startswith("keras.") and importlib.util.find_spec("tf_keras"):
         found = _walk(importlib.import_module("tf_keras"), path.removeprefix("keras."))
     return found
 
@@ -201,7 +204,7 @@ def _graph(function: Any, call: Call, grad: bool) -> Result:
 def _total(output: Any) -> Any:
     """The outputs times fixed weights, summed in float64; None if no output is floating."""
     tf = tensorflow()
-    terms = []
+    terms: list[Any] = []
     for _, leaf in leaves(output):
         if isinstance(leaf, tf.IndexedSlices):
             leaf = tf.convert_to_tensor(leaf)

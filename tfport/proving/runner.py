@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import importlib
 import importlib.util
 import sys
@@ -14,7 +14,6 @@ from typing import Any
 import tfport.rules
 from tfport.proving import candidate, reference
 from tfport.proving.calls import Call, described, draw
-from tfport.proving.chained import chained, flattened
 from tfport.proving.outcome import Failure, Outcome, Report
 from tfport.proving.signature import signature_failures
 from tfport.proving.source import converter, source_failures
@@ -54,9 +53,6 @@ def prove_rule(rule: Rule, *, source: bool = True, rules: Sequence[Path] = ()) -
 
 def _prove(rule: Rule, function: Callable[..., Any], proof: Proof, known: Sequence[reference.Reference],
            rules: Sequence[Path] | None) -> list[Failure]:  # fmt: skip
-    if proof.then is not None:  # what the rule makes is called; the converter has nothing to inline here
-        known = [dataclasses.replace(each, function=chained(each.function)) for each in known]
-        return _prove(rule, chained(function), flattened(proof), known, None)
     call = draw(proof)
     if proof.raises:
         return _raising(rule, function, call, known)
@@ -104,7 +100,7 @@ def _raising(rule: Rule, function: Callable[..., Any], call: Call,
              known: Sequence[reference.Reference]) -> list[Failure]:  # fmt: skip
     found = []
     for each in known:
-        if not _raises(lambda each=each: reference.run(each, rule, call, False)):
+        if not _raises(functools.partial(reference.run, each, rule, call, False)):
             found.append(Failure("raises", "TensorFlow does not raise", str(each)))
     if not _raises(lambda: candidate.run(function, call, False)):
         found.append(Failure("raises", "the rule does not raise", "cpu"))
@@ -129,8 +125,8 @@ def prove_constants(module: types.ModuleType) -> list[Outcome]:
             failures = (Failure("proofs", "this TensorFlow has no such name"),)
         else:
             want, have = reference.plain(theirs), candidate.plain(value)
-            data = bool | int | float | str | type(None) | tuple
-            if isinstance(want, data) and want != have and not (want != want and have != have):
+            plain = isinstance(want, (bool, int, float, str, tuple, type(None)))
+            if plain and want != have and not (want != want and have != have):
                 failures = (Failure("value", f"{have!r}, TensorFlow has {want!r}"),)
         outcomes.append(Outcome(name, "constant", failures))
     return outcomes

@@ -79,7 +79,7 @@ def execute(code: str) -> dict[str, Any]:
     """The names of the converted module."""
     importlib.import_module("tfport.compat")
     scope: dict[str, Any] = {"__name__": "converted"}
-    exec(compile(code, "<converted>", "exec"), scope)  # noqa: S102 the text was written by the converter
+    exec(compile(code, "<converted>", "exec"), scope)  # the converter wrote it
     return scope
 
 
@@ -94,7 +94,7 @@ def _compared(function: Callable[..., Any], spelling: Spelling, call: Call, proo
         if spelling.may_raise:
             return []
         return [Failure("source", f"raises {_short(problem)}\n{body}", where)]
-    options = {"rtol": proof.rtol, "atol": proof.atol}
+    options: dict[str, Any] = {"rtol": proof.rtol, "atol": proof.atol}
     found = compare(want.value, have.value, python=python, random=proof.random, where=where, **options)
     if grad and not proof.random:
         found += compare(want.gradients, have.gradients, where=f"{where}, gradient", **options)

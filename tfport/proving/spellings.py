@@ -112,7 +112,8 @@ def _positional(signature: inspect.Signature, given: Mapping[str, Any]) -> tuple
 
 
 def _spelling(label: str, rule: Rule, call: Call, name: str, version: int, args: tuple[Any, ...],
-              kwargs: Mapping[str, Any], made: list[str] | None = None, late: frozenset[str] = frozenset()) -> Spelling:  # fmt: skip
+              kwargs: Mapping[str, Any], made: list[str] | None = None,
+              late: frozenset[str] = frozenset()) -> Spelling:  # fmt: skip
     parameters = [d.name for d in call.inputs]
     extras: list[Any] = []
 

@@ -94,7 +94,7 @@ def difference(want: np.ndarray, have: np.ndarray) -> tuple[float, tuple[int, ..
         errors = np.where(np.asarray(want == have), 0.0, np.inf)
         scale = 1.0
     else:
-        kind = np.complex128 if "c" in (want.dtype.kind, have.dtype.kind) else None
+        kind: Any = np.complex128 if "c" in (want.dtype.kind, have.dtype.kind) else None
         kind = kind or (np.float64 if "f" in (want.dtype.kind, have.dtype.kind) else object)
         a, b = want.astype(kind), have.astype(kind)
         if kind is object:  # integers, exactly

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfport.source import api_names, rulebook, sessions, statements
 from tfport.source.canonical import Canonical
+from tfport.source.models import builder, sequential
 from tfport.source.findings import CODES, Conversion, Finding, Tiers
 from tfport.source.names import Names, mentions_tensorflow
 from tfport.source.rewrite import Rewriter
@@ -106,10 +107,12 @@ class Walk:
         self.skip: set[ast.AST] = set()
         self.before: list[tuple[ast.AST, str]] = []  # text to insert above a statement
         self.record: dict = {"models": {}, "arguments": []}
+        self.models: dict[str, list[str]] = {}  # class made of a model -> layouts of its inputs
         self.sessions = self.rewriter.sessions = sessions.prepare(self)
 
     def run(self) -> str:
         """The converted text."""
+        self._models(self.source.tree.body, self.source.tree)
         self.body(self.source.tree.body)
         self._take_out_imports()
         self._prune(self.source.tree)
@@ -204,6 +207,42 @@ class Walk:
     def insert_before(self, statement: ast.AST, text: str) -> None:
         """Put lines above a statement, at its indentation."""
         self.before.append((statement, text))
+
+    # -- models ------------------------------------------------------------------------------------------
+
+    def _models(self, stmts: list[ast.stmt], owner: ast.AST) -> None:
+        """Keras models that can be written as classes, before the walk sees their statements."""
+        if self.layout != "nchw":
+            return  # the recorder keeps TensorFlow's layout at the boundary
+        builder.functional(self, stmts, owner)
+        sequential.sequential(self, stmts, owner)
+        for statement in stmts:
+            inner = statement if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) else owner
+            for field in ("body", "orelse", "finalbody"):
+                self._models(getattr(statement, field, []), inner)
+
+    def insert_class(self, statement: ast.AST, text: str) -> None:
+        """Put a class above the top-level statement that holds ``statement``, and above the comments that lead it."""
+        top = statement
+        while not isinstance(self.rewriter.names.parent[top], ast.Module):
+            top = self.rewriter.names.parent[top]
+        line = self.source.first_line(top)
+        while line > 1 and self.source.lines[line - 2].startswith("#"):
+            line -= 1
+        where = self.source.starts[line - 1]
+        self.rewriter.change(where, where, f"{text}\n\n\n", top)
+
+    def comments_of(self, node: ast.AST) -> tuple[tuple[str, ...], str]:
+        """The comment lines directly above a node and the comment at the end of its last line."""
+        lines, first, last = self.source.lines, node.lineno, node.end_lineno  # type: ignore[attr-defined]
+        comments = {self.source.offset_line(start): text for start, _, text in self.source.comments()}
+        above: list[str] = []
+        at = first - 1
+        while at >= 1 and at in comments and lines[at - 1].lstrip().startswith("#"):
+            above.insert(0, comments[at])
+            at -= 1
+        inside = [comments[i] for i in range(first, last) if i in comments]
+        return (*above, *inside), comments.get(last, "")
 
     # -- imports -----------------------------------------------------------------------------------------
 

@@ -13,11 +13,12 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tfport.rule import DTYPE_PARAMETERS
 from tfport.source import evaluate
 from tfport.source.rulebook import Parameter, RuleText
 from tfport.source.text import Fragment, precedence, required, parenthesised, splice
 from tfport.source.torch_defaults import is_default
-from tfport.source.values import NOTHING, Fact, Symbol, is_known
+from tfport.source.values import NOTHING, Fact, Symbol, is_dtype, is_known, of_value
 
 BUILTINS = frozenset(dir(builtins))
 MODULES = {"torch": "torch", "F": "torch.nn.functional", "nn": "torch.nn", "np": "numpy", "math": "math"}
@@ -52,6 +53,13 @@ class Inliner:
         """The expression that replaces the call. Raises `Undecided`."""
         if rule.kind not in ("function", "method"):
             raise Undecided
+        return self._run(rule, arguments)
+
+    def construct(self, rule: RuleText, arguments: Mapping[str, Argument]) -> Fragment:
+        """The module constructor that a layer's rule makes of its arguments. Raises `Undecided`."""
+        return self._run(rule, arguments)
+
+    def _run(self, rule: RuleText, arguments: Mapping[str, Argument]) -> Fragment:
         body = _Body(rule, dict(arguments), self._module)
         result = body.run(rule.steps)
         if result is None:
@@ -69,6 +77,7 @@ class _Body:
         self.used: list[str] = []
         for name, parameter in rule.parameters.items():
             self._presume(env[name], parameter)
+            self._name_dtype(env[name], parameter)
 
     @staticmethod
     def _presume(argument: Argument, parameter: Parameter) -> None:
@@ -83,6 +92,19 @@ class _Body:
         if parameter.annotation == "Float" and argument.fact.is_tensor and argument.fact.dtype == "?":
             argument.fact = dataclasses.replace(argument.fact, dtype="float")
         argument.converts = argument.fact.kind in CONVERTED
+
+    def _name_dtype(self, argument: Argument, parameter: Parameter) -> None:
+        """A dtype given by its name ("float32") becomes torch's; one of unknown origin may be a name: converted."""
+        if parameter.name not in DTYPE_PARAMETERS:
+            return
+        value = argument.fact.value
+        if isinstance(value, str) and is_dtype(f"torch.{value}"):
+            value = Symbol(f"torch.{value}")
+        if isinstance(value, Symbol):
+            argument.fact = of_value(value)
+            argument.fragment = literal(value, self.module)
+        elif argument.fact.kind in ("?", "str") and not argument.fragment.text.endswith(".dtype"):
+            argument.converts = True
 
     # -- statements --------------------------------------------------------------------------------------
 
@@ -153,6 +175,8 @@ class _Body:
     def _name(self, node: ast.Name) -> Fragment:
         argument = self.env.get(node.id)
         if argument is None:
+            if node.id == "modules" and self.rule.imports.get("modules") == "tfport.compat.keras.modules":
+                return Fragment(f"{self.module('compat')}.keras.modules")
             if node.id in MODULES and self.rule.imports.get(node.id) == MODULES[node.id]:
                 return Fragment(self.module(node.id))
             if node.id in BUILTINS:

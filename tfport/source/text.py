@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import bisect
 import dataclasses
 import io
 import tokenize
@@ -90,6 +91,7 @@ class Source:
         for line in self.lines:
             starts.append(starts[-1] + len(line) + 1)
         self.starts = starts
+        self._comments: list[tuple[int, int, str]] | None = None
         self.dedented: dict[int, int] = {}  # 1-based line -> columns that its block moves to the left
 
     def offset(self, line: int, column: int) -> int:
@@ -120,10 +122,17 @@ class Source:
         content = self.lines[line - 1]
         return content[self.dedented.get(line, 0) : len(content) - len(content.lstrip())]
 
+    def offset_line(self, offset: int) -> int:
+        """The 1-based line of a character offset."""
+        return bisect.bisect_right(self.starts, offset)
+
     def comments(self) -> list[tuple[int, int, str]]:
         """Every comment: start offset, end offset, text."""
-        if "#" not in self.text:
-            return []
+        if self._comments is None:
+            self._comments = self._read_comments() if "#" in self.text else []
+        return self._comments
+
+    def _read_comments(self) -> list[tuple[int, int, str]]:
         found = []
         for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
             if token.type == tokenize.COMMENT:

@@ -31,7 +31,6 @@ class Entry:
     variable: str | None = None
     index: int | None = None
     ignored: str = ""
-    double_of: str = ""
 
     @property
     def nbytes(self) -> int | None:

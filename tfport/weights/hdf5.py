@@ -74,7 +74,7 @@ def _check_heaps(data: memoryview, where: str) -> None:
         at = start + 16
         while at + 16 <= min(end, len(data)):
             size = int.from_bytes(data[at + 8 : at + 16], "little")
-            if data[at : at + 2] == b"\0\0":
+            if bytes(data[at : at + 2]) == b"\0\0":
                 if size < 16 or at + size != end:
                     raise WeightsError(
                         f"{where}: a damaged HDF5 file (its heap at byte {start} does not add up)"

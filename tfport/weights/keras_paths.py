@@ -111,21 +111,31 @@ def _subclass(items: Sequence[tuple[int, Layer]], known: set[str], found: dict[i
     """The layers of a subclassed model."""
     in_lists: dict[tuple[str, str], int] = {}
     in_layers: dict[str, int] = {}
+    models = any(
+        re.match(rf"({'|'.join(CONTAINERS)})/[^/]+/({'|'.join(CONTAINERS)})/", group) for group in known
+    )
     for number, layer in items:
         snake = snake_case(layer.kind)
-        rank = in_layers.get(snake, 0)
         attributes = layer.keras_path.split("/") if layer.keras_path else layer.path.split(".")
-        direct = not any(part.isdigit() for part in attributes[:-1]) and len(attributes) <= 2
-        if direct:
-            in_layers[snake] = rank + 1
         candidates = ["/".join(attributes)]
-        if attributes[-1].isdigit():
+        listed = len(attributes) > 1 and attributes[-1].isdigit()
+        if listed:
             where = "/".join(attributes[:-1])
             count = in_lists.get((where, snake), 0)
             in_lists[where, snake] = count + 1
             candidates.append(f"{where}/{snake}" + (f"_{count}" if count else ""))
-        if direct:
-            candidates += [f"{container}/{snake}" + (f"_{rank}" if rank else "") for container in CONTAINERS]
+        if len(attributes) == 1 or (listed and len(attributes) == 2):
+            rank = in_layers.get(snake, 0)
+            in_layers[snake] = rank + 1
+            # item 0 of an attribute may be a list's or a nested model's: with such models the counters are not known
+            if not (models and any(_listed(other) for _, other in items)):
+                candidates += [
+                    f"{container}/{snake}" + (f"_{rank}" if rank else "") for container in CONTAINERS
+                ]
         group = next((c for c in candidates if c in known and c not in found.values()), None)
         if group is not None:
             found[number] = group
+
+
+def _listed(layer: Layer) -> bool:
+    return layer.path.rpartition(".")[2].isdigit()

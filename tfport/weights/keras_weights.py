@@ -6,6 +6,7 @@ Groups are named by class and counter, not by the layer; newer files carry the l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ __all__ = ["CONTAINERS", "group_names", "read_weights_h5"]
 
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 """Groups that hold the layers of a model: Keras 3, and the same format as Keras 2.12 to 2.15 wrote it."""
+
+
+_NORMALIZATION = re.compile(r"(^|/)normalization(_\d+)?$")  # its third variable counts what it has seen
 
 
 def read_weights_h5(
@@ -32,10 +36,11 @@ def read_weights_h5(
         called = _called(holder, names, told)
         for leaf, dataset in datasets(group):
             key = f"{holder}/vars/{leaf}" if holder else f"vars/{leaf}"
+            counts = dataset.shape == () and dataset.dtype.kind == "i" and _NORMALIZATION.search(holder)
             entries.append(entry(
                 data, dataset, key=key, layers=(called,) if called else (), paths=(holder,),
                 index=int(leaf) if leaf.isdigit() else None, variable=None if leaf.isdigit() else leaf,
-                ignored=_ignored(holder),
+                ignored="counter of an adapting layer" if counts else _ignored(holder),
             ))  # fmt: skip
     entries.sort(key=lambda e: (e.paths, e.index if e.index is not None else -1))
     checkpoint = Checkpoint(path, "Keras .weights.h5", entries)

@@ -38,6 +38,7 @@ _COUNTERS = frozenset(
         "_iterations",
         "beta1_power",
         "beta2_power",
+        "count",
     ]
 )
 _SYNONYMS = {
@@ -89,7 +90,7 @@ def not_a_weight(name: str) -> str:
     if last in _SLOTS:
         return f"optimizer slot {last}"
     if last in _COUNTERS or last.startswith(("beta1_power", "beta2_power")):
-        return "counter of the optimizer or saver"
+        return "counter of the optimizer, saver or an adapting layer"
     if last == "seed_generator_state" or (last == "state" and "seed_generator" in parts[-2:]):
         return "state of a random seed generator"
     if parts[0] in ("optimizer", "optimizer_weights", "_CHECKPOINTABLE_OBJECT_GRAPH"):

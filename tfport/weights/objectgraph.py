@@ -145,7 +145,8 @@ def _about(node: Node, places: list[tuple[str, ...]]) -> dict:
             continue
         local = local or canonical(path[-1])
         attributes.append("/".join(part for part in path[:-1] if part not in _THROUGH))
-    variable = local if local and not local.isdigit() else canonical(last) or None
+    named = canonical(last)  # Keras' own name; a tf.Variable without one is called Variable
+    variable = named if named and named != "Variable" else local if not local.isdigit() else ""
     reason = not_a_weight(name) or (not_a_weight(places[0][-1]) if places else "")
     if not reason and places and all(any("metrics" in part for part in path) for path in places):
         reason = "state of a metric"
@@ -154,7 +155,7 @@ def _about(node: Node, places: list[tuple[str, ...]]) -> dict:
     return {
         "layers": tuple(suffixes(scope)),
         "paths": tuple(dict.fromkeys(attributes)),
-        "variable": variable,
+        "variable": variable or None,
         "ignored": reason,
     }
 

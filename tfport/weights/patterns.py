@@ -1,8 +1,8 @@
 """Patterns in einops notation, applied to shapes and to arrays.
 
-``"h w i o -> o i h w"`` permutes; ``"(h w c) o -> o (c h w)"`` splits and merges axes, with sizes for what
-cannot be deduced; ``1`` is an axis of size one. Working on shapes alone lets a whole checkpoint be checked
-before a value is read.
+``"h w i o -> o i h w"`` permutes; ``"(h w c) o -> o (c h w)"`` splits and merges axes, with sizes for what cannot
+be deduced; ``1`` is an axis of size one, ``...`` stands for all axes not named. Working on shapes alone lets a whole
+checkpoint be checked before a value is read.
 """
 
 from __future__ import annotations
@@ -64,6 +64,15 @@ def _side(text: str, pattern: str) -> Groups:
     return tuple(groups)
 
 
+def _spread(pattern: str, side: int, rank: int) -> str:
+    """The pattern with ``...`` written out as the axes that are left on one side of an array of that rank."""
+    if "..." not in pattern:
+        return pattern
+    text = pattern.partition("->")[2 * side].replace("...", " ")
+    axes = " ".join(f"axis_{n}" for n in range(max(0, rank - len(_side(text, pattern)))))
+    return pattern.replace("...", f" {axes} ")
+
+
 def _joined(sides: tuple[Groups, Groups], known: Mapping[str, int]) -> tuple[Groups, Groups]:
     """Two unknown axes that stay side by side are one: (h w c) with only c given is ((hw) c)."""
     left, right = sides
@@ -81,7 +90,7 @@ def _joined(sides: tuple[Groups, Groups], known: Mapping[str, int]) -> tuple[Gro
 
 def plan(pattern: str, shape: Sequence[int], sizes: Mapping[str, int]) -> Plan:
     """How an array of ``shape`` goes through ``pattern``; WeightsError says why it cannot."""
-    left, right = _joined(parse(pattern), sizes)
+    left, right = _joined(parse(_spread(pattern, 0, len(shape))), sizes)
     if len(left) != len(shape):
         raise WeightsError(f"has {len(shape)} axes, the pattern takes {len(left)}")
     length: dict[str, int] = dict(sizes)
@@ -113,7 +122,7 @@ def source_shape(
     pattern: str, target: Sequence[int | None], sizes: Mapping[str, int]
 ) -> tuple[int | None, ...] | None:
     """The TensorFlow shape that would give ``target``; None per axis, or altogether, where unknown."""
-    left, right = _joined(parse(pattern), sizes)
+    left, right = _joined(parse(_spread(pattern, 1, len(target))), sizes)
     if len(right) != len(target):
         return None
     length: dict[str, int] = dict(sizes)

@@ -9,6 +9,11 @@ def built(x):
     return {"sum": tf.reduce_sum(x, axis=1), "rows": tf.shape(x)[0]}
 
 
+def weighted(x):
+    w = tf.get_variable("w", [3, 2], initializer=tf.ones_initializer())
+    return tf.matmul(x, w)
+
+
 def run(x):
     with tf.Graph().as_default():
         fed = tf.placeholder(tf.float32, [None, 3])

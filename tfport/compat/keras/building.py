@@ -54,8 +54,8 @@ def wish(layer: Any, shapes: Shapes, here: str = "last") -> str:
         return "first"
     if layer.rule.layout in ("flatten", "reshape"):
         return here if all(alike(s) for s in shapes) else "last"
-    if layer.stateful and not (here == "first" and rank > 3):
-        return "last"
+    if layer.stateful:  # made once, so in one layout: images channels first
+        return "first" if rank > 3 else "last"
     return here if len({len(s) for s in shapes}) == 1 else "last"
 
 
@@ -68,6 +68,8 @@ def make(layer: Any, shapes: Shapes, layout: str) -> nn.Module:
         arguments["axis"] = map_axes(layout, arguments["axis"], rank)
     if layout == "first" and arguments.get("shared_axes"):
         arguments["shared_axes"] = map_axes(layout, arguments["shared_axes"], rank)
+    if layout == "first" and arguments.get("noise_shape") is not None:
+        arguments["noise_shape"] = reordered(arguments["noise_shape"], layout)
     function = layer.rule.function
     facts = {"channels": shape[-1], "size": reordered(shape, layout)[1:], "dim": 1 if layout == "first" else -1, "rank": rank}
     parameters = inspect.signature(function).parameters
@@ -125,20 +127,51 @@ def freeze(module: nn.Module, frozen: bool) -> None:
             child.train(not frozen)
 
 
-def tf_shape(value: torch.Tensor, layout: str = "first") -> tuple[int | None, ...]:
-    """The shape of a real tensor in TensorFlow's order: rank 4 and more is channels first."""
+class Order:
+    """In which order real tensors of rank 4 and more are at this point of the run.
+
+    "first" (NCHW) outside and in recorded models; "last" inside the ``call`` of an own layer that is written in
+    TensorFlow's order.
+    """
+
+    now = "first"
+
+
+def tf_shape(value: torch.Tensor, here: str = "first") -> tuple[int | None, ...]:
+    """The shape of a real tensor in TensorFlow's order; rank 4 and more is in the order ``here``."""
     shape = tuple(value.shape)
-    return tuple(shape[i] for i in to_last(len(shape))) if len(shape) > 3 and layout == "first" else shape
+    return tuple(shape[i] for i in to_last(len(shape))) if len(shape) > 3 and here == "first" else shape
 
 
-def in_tf_order(made: Any, layout: str) -> Any:
+def images_moved(value: Any, here: str, wanted: str) -> Any:
+    """The nested value with tensors of rank 4 and more permuted from one order to the other."""
+    if here == wanted:
+        return value
+    if isinstance(value, torch.Tensor):
+        return moved(value, here, wanted) if value.dim() > 3 else value
+    if isinstance(value, list | tuple):
+        items = [images_moved(item, here, wanted) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        return {key: images_moved(item, here, wanted) for key, item in value.items()}
+    return value
+
+
+def mapped(value: Any, function: Any) -> Any:
+    """The nested value with ``function`` of each tensor."""
+    if isinstance(value, list | tuple):
+        return type(value)(mapped(item, function) for item in value)
+    if isinstance(value, dict):
+        return {key: mapped(item, function) for key, item in value.items()}
+    return function(value) if isinstance(value, torch.Tensor) else value
+
+
+def in_tf_order(made: Any) -> Any:
     """Symbols whose shapes come from real tensors (channels first from rank 4) with shapes in TensorFlow's order."""
 
     def turned(symbol: Symbol) -> Symbol:
         rank = len(symbol.shape)
-        if rank > 3 and layout == "first":
-            symbol = Symbol([symbol.shape[i] for i in to_last(rank)], symbol.dtype)
-        return symbol
+        return symbol if rank < 4 else Symbol([symbol.shape[i] for i in to_last(rank)], symbol.dtype)
 
     return replaced(made, turned)
 

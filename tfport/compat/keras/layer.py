@@ -2,6 +2,7 @@
 
 Convention for real tensors: rank 4 and more is channels first (NCHW, NCDHW), rank 2 and 3 is TensorFlow's order
 (N, C) and (N, steps, C). A layer that wants another order permutes on the way in and out; recorded models avoid that.
+Inside the ``call`` of an own layer everything is in TensorFlow's order unless its class says ``layout = "first"``.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ Shapes = list[tuple[int | None, ...]]
 class Layer(nn.Module):
     """The base of all layers. A subclass defines ``build`` (with ``add_weight``) and ``call``, as in Keras.
 
-    ``name``, ``trainable``, ``dtype`` and ``input_shape`` (without the batch) are Keras'. ``layout`` is what ``call``
-    of an own layer gets when it stands in a recorded model: "first" for images, as with real tensors.
+    ``name``, ``trainable``, ``dtype`` and ``input_shape`` (without the batch) are Keras'. ``layout`` is the order in
+    which ``call`` is written: "last" (TensorFlow's: tensors of rank 4 and more are permuted on the way in and out, and
+    layers called inside take TensorFlow's order) or "first" (rank 4 and more is channels first).
     """
 
-    layout = "first"
+    layout = "last"
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None,
                  input_shape: Sequence[int | None] | None = None, input_dim: int | None = None,
@@ -121,7 +123,7 @@ class Layer(nn.Module):
         node = Node("layer", self, args, dict(kwargs), self.name)
 
         def run(batch: int) -> Any:
-            real_args, real_kwargs = stand_ins((args, kwargs), batch, lambda shape: reordered(shape, self._layout_of(shape)))
+            real_args, real_kwargs = stand_ins((args, kwargs), batch, lambda s: reordered(s, "first") if len(s) > 3 else s)
             return self.forward(*real_args, **real_kwargs)
 
         shapes = [tuple(s.shape) for s in symbols_in(args)]
@@ -132,13 +134,10 @@ class Layer(nn.Module):
         else:
             was = self.training
             self.eval()
-            made = building.in_tf_order(results(run), self.layout)
+            made = building.in_tf_order(results(run))
             self.train(was)
         self._nodes.append(node)
         return attach(made, node)
-
-    def _layout_of(self, shape: Sequence[int | None]) -> str:
-        return "first" if len(shape) > 3 and self.layout == "first" else "last"
 
     def _build_once(self, shapes: Shapes) -> None:
         if self.built:
@@ -147,11 +146,19 @@ class Layer(nn.Module):
         self.build(shapes[0] if len(shapes) == 1 else shapes)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        outer, inner = building.Order.now, self.layout
         if not self.built:
-            self._build_once([building.tf_shape(t, self.layout) for t in building.tensors_in(args)])
+            self._build_once([building.tf_shape(t, outer) for t in building.tensors_in(args)])
         if "training" not in kwargs and "training" in inspect.signature(self.call).parameters:
             kwargs["training"] = self.training
-        return self.call(*args, **kwargs)
+        if outer == inner:
+            return self.call(*args, **kwargs)
+        args, kwargs = building.images_moved((args, kwargs), outer, inner)
+        building.Order.now = inner
+        try:
+            return building.images_moved(self.call(*args, **kwargs), inner, outer)
+        finally:
+            building.Order.now = outer
 
     # ------------------------------------------------------------------ what Keras shows
 
@@ -259,8 +266,8 @@ class RuleLayer(Layer):
         values = list(building.tensors_in(args))
         if len(values) == 1 and self.class_name == "Embedding":
             values = [values[0].long()]
-        shapes = [building.tf_shape(v) for v in values]
-        here = "first" if max(v.dim() for v in values) > 3 else "last"
+        shapes = [building.tf_shape(v, building.Order.now) for v in values]
+        here = building.Order.now if max(v.dim() for v in values) > 3 else "last"
         wanted = building.wish(self, shapes, here)
         module = self.make_for(shapes, wanted)
         if module is not self.module:
@@ -283,7 +290,7 @@ class RuleLayer(Layer):
             if made.dim() > 2 and wanted == "first" and not activations.is_elementwise(self.activation):
                 made, wanted = made.permute(to_last(made.dim())), "last"
             made = function(made, **keywords)
-        return building.moved(made, wanted, "first" if made.dim() > 3 else "last")
+        return building.moved(made, wanted, building.Order.now if made.dim() > 3 else "last")
 
     def get_config(self) -> dict[str, Any]:
         """Keras' constructor arguments as given, normalised."""

@@ -85,6 +85,8 @@ class Lowering:
     # ------------------------------------------------------------------ values and layouts
 
     def put(self, value: Symbol, node: fx.Node, layout: str, flat: tuple[int, ...] | None = None) -> None:
+        if layout == "own":  # a real tensor of a layer's own: channels first from rank 4 on
+            layout = "first" if len(value.shape) > 3 else "last"
         layout = layout if len(value.shape) > 2 else "last"
         self.layout[id(value)] = layout
         self.values[id(value), layout] = node
@@ -108,7 +110,7 @@ class Lowering:
         for node in self.order:
             kind = self.kind(node)
             outs = list(symbols_in(node.outputs))
-            if kind == "first":
+            if kind in ("first", "own"):
                 found.update(id(s) for s in (*node.inputs, *outs) if len(s.shape) > 3)
             elif kind == "model":
                 ends = (*zip(node.inputs, node.target.boundary[0]), *zip(outs, node.target.boundary[1]))
@@ -135,7 +137,7 @@ class Lowering:
             return str(target.rule.layout)
         if hasattr(target, "boundary"):
             return "model"
-        return "first" if target.layout == "first" else "last"
+        return "own"
 
     # ------------------------------------------------------------------ the walk
 
@@ -323,14 +325,10 @@ class Lowering:
         kwargs = {k: v for k, v in node.kwargs.items() if not (k == "training" and boundary is not None)}
         if boundary is None:
             def pick(s: Symbol) -> fx.Node:
-                return self.get(self.tf_order(s), "first" if len(s.shape) > 3 and layer.layout == "first" else "last")
+                return self.get(self.tf_order(s), "first" if len(s.shape) > 3 else "last")
 
             made = self.graph.call_module(path, replaced(node.args, pick), replaced(kwargs, pick))
-            self.put_all(node.outputs, made, layer.layout)
-            for value in symbols_in(node.outputs):
-                if len(value.shape) == 3:  # real tensors of rank 3 are in TensorFlow's order
-                    self.values[id(value), "last"] = self.values.pop((id(value), self.layout[id(value)]))
-                    self.layout[id(value)] = "last"
+            self.put_all(node.outputs, made, "own")
             self.note(layer, path, building.own_weights(layer))
             return
         pairs = zip(node.inputs, boundary[0])

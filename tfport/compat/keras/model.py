@@ -172,6 +172,8 @@ class Functional(fx.GraphModule, Model):
         self.forced = made.forced
         self.nodes_in_order = made.order
         self.layer_order = _layer_order(flat, outputs)
+        if isinstance(self, Sequential):  # Keras' Sequential.layers leaves the input out
+            self.layer_order = [layer for layer in self.layer_order if not isinstance(layer, InputLayer)]
         self.tfport_layers = _records(self.layer_order, made.records)
         self.graph = made.graph
         self.built = True
@@ -200,16 +202,23 @@ class Functional(fx.GraphModule, Model):
             values = [args[0][s.name] for s in symbols_in(self.inputs_structure)]
         if next(symbols_in(values), None) is not None:
             return self.record_call(values, kwargs)
-        training = kwargs.pop("training", None)
-        kwargs.pop("mask", None)
-        if training is not None and bool(training) != self.training:
-            was = self.training
-            self.train(bool(training))
-            try:
-                return nn.Module.__call__(self, *values, **kwargs)
-            finally:
+        outer = building.Order.now
+        if outer == "last":  # called inside an own layer that is written in TensorFlow's order
+            values = [building.images_moved(v, outer, layout) for v, layout in zip(values, self.boundary[0], strict=True)]
+        training, was = kwargs.get("training"), self.training
+        building.Order.now = "first"
+        try:
+            if training is not None and bool(training) != was:
+                self.train(bool(training))
+            made = nn.Module.__call__(self, *values)
+        finally:
+            building.Order.now = outer
+            if self.training != was:
                 self.train(was)
-        return nn.Module.__call__(self, *values, **kwargs)
+        if outer == "last":
+            layouts = iter(self.boundary[1])
+            made = building.mapped(made, lambda v: building.images_moved(v, next(layouts), outer))
+        return made
 
     def record_call(self, values: list[Any], kwargs: dict[str, Any]) -> Any:
         """The model as a layer of another one."""

@@ -27,10 +27,10 @@ from tfport.compat.keras.windows import (
 
 __all__ = [
     "Add", "Average", "BatchNorm", "CausalConv1d", "Concatenate", "Crop", "CutConvTranspose1d",
-    "CutConvTranspose2d", "CutConvTranspose3d", "Dot", "Flatten", "GlobalMaxPool", "LayerNorm", "Maximum",
+    "CutConvTranspose2d", "CutConvTranspose3d", "Dot", "Dropout", "Flatten", "GlobalMaxPool", "LayerNorm", "Maximum",
     "Minimum", "Multiply", "Normalization", "PReLU", "Permute", "ReLU", "RMSNorm", "RepeatVector", "Rescaling",
     "Reshape", "SameAvgPool1d", "SameAvgPool2d", "SameAvgPool3d", "SameConv1d", "SameConv2d", "SameConv3d",
-    "SameMaxPool1d", "SameMaxPool2d", "SameMaxPool3d", "Softmax", "Subtract", "Upsample",
+    "SameMaxPool1d", "SameMaxPool2d", "SameMaxPool3d", "Softmax", "Subtract",
 ]  # fmt: skip
 
 
@@ -242,12 +242,17 @@ class Crop(nn.Module):
         return x[(slice(None), slice(None), *cuts)]
 
 
-class Upsample(nn.Module):
-    """UpSampling with Keras' bicubic (a = -0.5), which torch's interpolate does not have."""
+class Dropout(nn.Dropout):
+    """Dropout whose mask has ``shape`` (None: the input's size; 1: one decision along that axis)."""
 
-    def __init__(self, size: Any, mode: str) -> None:
-        super().__init__()
-        raise NotImplementedError(f"UpSampling2D(interpolation={mode!r}): nearest and bilinear are ported")
+    def __init__(self, p: float, shape: Sequence[int | None]) -> None:
+        super().__init__(p)
+        self.shape = tuple(shape)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.p == 0:
+            return x
+        return x * F.dropout(x.new_ones([n if s is None else s for s, n in zip(self.shape, x.shape)]), self.p)
 
 
 class _Merge(nn.Module):

@@ -13,7 +13,7 @@ from tfport.weights.patterns import apply, plan, source_shape
 
 PATTERNS = (
     "h w i o -> o i h w", "h w c m -> (c m) 1 h w", "i o -> o i", "c -> c", "(h w c) o -> o (c h w)",
-    "a (b c) -> (c a) b", "a 1 b -> b a", "-> 1", "a b -> (a 1 b)",
+    "a (b c) -> (c a) b", "a 1 b -> b a", "-> 1", "a b -> (a 1 b)", "... -> ...", "a ... -> ... a",
 )  # fmt: skip
 
 
@@ -21,19 +21,16 @@ PATTERNS = (
 @given(st.data())
 def test_a_pattern_does_what_einops_does(data):
     pattern = data.draw(st.sampled_from(PATTERNS))
-    left = pattern.split("->")[0]
-    sizes = {
-        n: data.draw(st.integers(1, 4))
-        for n in left.replace("(", " ").replace(")", " ").split()
-        if n.isalpha()
-    }
+    left = pattern.replace("...", "x y" if data.draw(st.booleans()) else "").split("->")[0]
+    words = left.replace("(", " ").replace(")", " ").split()
+    sizes = {name: data.draw(st.integers(1, 4)) for name in words if name.isalpha()}
     shape = [math.prod(sizes[n] for n in g) for g in groups(left, sizes)]
     array = np.arange(math.prod(shape)).reshape(shape)
-    moves = plan(pattern, shape, sizes)
-    expected = einops.rearrange(array, pattern, **sizes)
+    moves = plan(pattern, shape, known := sizes if "..." not in pattern else {})
+    expected = einops.rearrange(array, pattern, **known)
     assert moves.target == expected.shape
     np.testing.assert_array_equal(apply(moves, array), expected)
-    assert source_shape(pattern, moves.target, sizes) == tuple(shape)
+    assert source_shape(pattern, moves.target, known) == tuple(shape)
 
 
 def groups(side, sizes):
@@ -73,7 +70,8 @@ def test_permutations_of_big_arrays_are_views():
         ("i o -> o i", (3, 4), {"i": 5}, "has 3 values, the pattern wants 5"),
         ("a b -> a", (3, 4), {}, "does not move every axis once"),
         ("a b -> (a b", (3, 4), {}, "open parenthesis"),
-        ("a ... -> a ...", (3, 4), {}, "not understood"),
+        ("a + b -> a b", (3, 4), {}, "not understood"),
+        ("a b ... -> a b ...", (3,), {}, "takes 2"),
         ("a 1 -> a", (3, 4), {}, "wants 1"),
     ],
 )
