@@ -30,7 +30,7 @@ def reshape(tensor: Tensor, shape, name=None):
     return torch.reshape(tensor, ints(shape))
 
 
-@rule("tf.concat", renamed={"concat_dim": "axis"}, returns=None)
+@rule("tf.concat", renamed={"concat_dim": "axis"}, returns="tensor")
 @prove([f32(2, 3), f32(4, 3)], 0)
 @prove([f32(2, 3), f32(2, 1)], axis=-1)
 @prove((i32(2, 3, 1), i32(2, 3, 2)), axis=2)
@@ -44,7 +44,7 @@ def concat(values: Tensors, axis, name="concat"):
     return torch.cat(values, dim=axis)
 
 
-@rule("tf.stack", "tf.pack")
+@rule("tf.stack", "tf.pack", returns="tensor")
 @prove([f32(2, 3), f32(2, 3, seed=1)])
 @prove([f32(2, 3), f32(2, 3, seed=1)], axis=1)
 @prove((i32(2), i32(2, seed=1), i32(2, seed=2)), axis=-1)
@@ -184,7 +184,7 @@ def tile(input: Tensor, multiples, name=None):
     return torch.tile(input, ints(multiples))
 
 
-@rule("tf.repeat")
+@rule("tf.repeat", returns="input")
 @prove(f32(2, 3), 2)
 @prove(f32(2, 3), 2, axis=0)
 @prove(f32(2, 3), repeats=[1, 0, 2], axis=1)
@@ -334,7 +334,7 @@ def pad_v1(tensor: Tensor, paddings, mode="CONSTANT", name=None, constant_values
     return _pad(tensor, paddings, mode, constant_values)
 
 
-@rule("tf.shape", returns="int32")
+@rule("tf.shape", returns="out_type")
 @prove(f32(2, 3))
 @prove(f32())
 @prove(f32(0, 3), out_type=torch.int64)
@@ -351,7 +351,7 @@ def shape_n(input, out_type=torch.int32, name=None):
     return [torch.tensor(t.shape, dtype=out_type) for t in input]
 
 
-@rule("tf.size", returns="int32")
+@rule("tf.size", returns="out_type")
 @prove(f32(2, 3))
 @prove(f32())
 @prove(f32(0, 3), out_type=torch.int64)

@@ -12,7 +12,7 @@ from tfport.compat.integers import ints
 from tfport.rule import Indices, Operand, Tensor, array, boolean, f32, i32, i64, prove, rule
 
 
-@rule("tf.zeros", returns="float32")
+@rule("tf.zeros", returns="dtype")
 @prove([2, 3])
 @prove((2, 3), dtype=torch.int32)
 @prove([])
@@ -27,7 +27,7 @@ def zeros(shape, dtype=torch.float32, name=None, layout=None):
     return torch.zeros(ints(shape), dtype=dtype)
 
 
-@rule("tf.ones", returns="float32")
+@rule("tf.ones", returns="dtype")
 @prove([2, 3])
 @prove((2, 3), dtype=torch.int64)
 @prove([])
@@ -41,7 +41,7 @@ def ones(shape, dtype=torch.float32, name=None, layout=None):
     return torch.ones(ints(shape), dtype=dtype)
 
 
-@rule("tf.fill")
+@rule("tf.fill", returns="value")
 @prove([2, 3], 1.5)
 @prove([2, 3], 7)
 @prove([2], True)
@@ -67,7 +67,7 @@ def _fill(dims, value):
 
 
 @rule("tf.zeros_like", "tf.keras.backend.zeros_like", "tf.keras.ops.zeros_like",
-      renamed={"tensor": "input", "x": "input"}, returns="input")  # fmt: skip
+      renamed={"tensor": "input", "x": "input"}, returns="dtype|input")  # fmt: skip
 @prove(f32(2, 3))
 @prove(i32(2, 3), dtype=torch.float32)
 @prove(boolean(3))
@@ -78,7 +78,7 @@ def zeros_like(input: Tensor, dtype=None, name=None, layout=None, optimize=True)
 
 
 @rule("tf.ones_like", "tf.keras.backend.ones_like", "tf.keras.ops.ones_like",
-      renamed={"tensor": "input", "x": "input"}, returns="input")  # fmt: skip
+      renamed={"tensor": "input", "x": "input"}, returns="dtype|input")  # fmt: skip
 @prove(f32(2, 3))
 @prove(i32(2, 3), dtype=torch.float32)
 @prove(boolean(3))
@@ -88,7 +88,7 @@ def ones_like(input: Tensor, dtype=None, name=None, layout=None, optimize=True):
     return torch.ones_like(input, dtype=dtype)
 
 
-@rule("tf.eye", "tf.linalg.eye", returns="float32")
+@rule("tf.eye", "tf.linalg.eye", returns="dtype")
 @prove(3)
 @prove(2, 4)
 @prove(3, dtype=torch.int32)
@@ -149,7 +149,7 @@ def _constant(value, dtype=None, shape=None):
 
 @rule("tf.convert_to_tensor",
 
-      renamed={"preferred_dtype": "dtype_hint"})  # fmt: skip
+      renamed={"preferred_dtype": "dtype_hint"}, returns="dtype|value")  # fmt: skip
 @prove(f32(2, 3))
 @prove(i64(2, 3), dtype=torch.int64)
 @prove([1, 2])
@@ -179,7 +179,7 @@ def _same(tensor, dtype):
     return tensor
 
 
-@rule("tf.range")
+@rule("tf.range", returns="tensor")
 @prove(5)
 @prove(2, 7)
 @prove(0, 10, 3)
@@ -224,7 +224,7 @@ def _steps(first, last, step):
     return np.arange(int(first), int(last), int(step))
 
 
-@rule("tf.linspace", "tf.lin_space")
+@rule("tf.linspace", "tf.lin_space", returns="tensor")
 @prove(0.0, 1.0, 5)
 @prove(0, 10, 4)
 @prove(-1.0, 1.0, 1)
@@ -252,7 +252,7 @@ def _linspace(start, stop, num, axis):
     return torch.where(steps == 1, last, first + (last - first) * steps) if num > 1 else first + 0 * steps
 
 
-@rule("tf.one_hot", returns="float32")
+@rule("tf.one_hot", returns="dtype|on_value")
 @prove(i32(4, low=0, high=3), 3)
 @prove(array([0, -1, 2, 5], "int64"), 3)
 @prove(i32(2, 3, low=0, high=4), depth=4, axis=1)
@@ -289,7 +289,7 @@ def _one_hot(indices, depth, on_value, off_value, axis, dtype):
     return torch.where(hit, on, off).movedim(-1, axis)
 
 
-@rule("tf.sequence_mask", returns="bool")
+@rule("tf.sequence_mask", returns="dtype")
 @prove(array([1, 3, 0], "int32"))
 @prove(array([1, 3, 0], "int32"), 2)
 @prove(array([[1, 3], [2, 0]], "int64"), maxlen=4, dtype=torch.float32)

@@ -186,7 +186,7 @@ def _boolean_mask(tensor, mask, axis):
     return tensor[(slice(None),) * axis + (mask,)]
 
 
-@rule("tf.where", "tf.where_v2", returns="x", version=2)
+@rule("tf.where", "tf.where_v2", returns="tensor", version=2)
 @prove(boolean(2, 3), f32(2, 3), f32(2, 3, seed=1))
 @prove(boolean(2, 3), f32(3), y=f32(2, 1))
 @prove(boolean(3), f32(2, 3), 0.0)
@@ -223,7 +223,7 @@ def _where(condition, x, y):
     return torch.where(condition, to_tensor(x), to_tensor(y))
 
 
-@rule("tf.compat.v1.where", "tf.where", returns="x", version=1)
+@rule("tf.compat.v1.where", "tf.where", returns="tensor", version=1)
 @prove(boolean(2, 3), f32(2, 3), f32(2, 3, seed=1))
 @prove(boolean(3), f32(3, 3), f32(3, 3, seed=1))
 @prove(boolean(2), i32(2, 3, 4), y=i32(2, 3, 4, seed=1))

@@ -3,8 +3,6 @@
 https://keras.io/api/applications/
 """
 
-# ruff: noqa: ARG001 - a rule has Keras' whole signature, whatever its body needs
-
 from __future__ import annotations
 
 import contextlib

@@ -12,7 +12,7 @@ from tfport.compat.integers import ints
 from tfport.rule import Indices, Tensor, Tensors, array, boolean, f32, f64, i32, i64, prove, rule
 
 
-@rule("tf.keras.backend.concatenate")
+@rule("tf.keras.backend.concatenate", returns="tensor")
 @prove([f32(2, 3), f32(2, 1)])
 @prove([f32(2, 3), f32(1, 3)], axis=0)
 def concatenate(tensors: Tensors, axis=-1):
@@ -20,7 +20,7 @@ def concatenate(tensors: Tensors, axis=-1):
     return torch.cat(tensors, dim=axis)
 
 
-@rule("tf.keras.backend.stack")
+@rule("tf.keras.backend.stack", returns="tensor")
 @prove([f32(2), f32(2, seed=1)])
 @prove([f32(2), f32(2, seed=1)], axis=-1)
 def stack(x: Tensors, axis=0):
@@ -122,7 +122,7 @@ def repeat_elements(x: Tensor, rep, axis):
     return torch.repeat_interleave(x, rep, dim=axis)
 
 
-@rule("tf.keras.backend.zeros", returns="float32")
+@rule("tf.keras.backend.zeros", returns="dtype")
 @prove([2, 3])
 @prove((2,), dtype="int32")
 def zeros(shape, dtype=None, name=None):
@@ -130,7 +130,7 @@ def zeros(shape, dtype=None, name=None):
     return _filled(torch.zeros, shape, dtype)
 
 
-@rule("tf.keras.backend.ones", returns="float32")
+@rule("tf.keras.backend.ones", returns="dtype")
 @prove([2, 3])
 @prove((2,), dtype="int32")
 def ones(shape, dtype=None, name=None):
@@ -142,7 +142,7 @@ def _filled(make, shape, dtype):
     return make(ints(shape), dtype=torch.float32 if dtype is None else dtype)
 
 
-@rule("tf.keras.backend.eye", returns="float32")
+@rule("tf.keras.backend.eye", returns="dtype")
 @prove(3)
 @prove(2, dtype="int32")
 def eye(size, dtype=None, name=None):
@@ -154,7 +154,7 @@ def _eye(size, dtype):
     return torch.eye(int(size), dtype=torch.float32 if dtype is None else dtype)
 
 
-@rule("tf.keras.backend.constant", returns="float32")
+@rule("tf.keras.backend.constant", returns="dtype")
 @prove(3)
 @prove([1, 2], dtype="int32")
 @prove(0.5, shape=(2, 2))
@@ -168,7 +168,7 @@ def _constant(value, dtype, shape):
     return made if shape is None else made.expand(ints(shape)).clone()
 
 
-@rule("tf.keras.backend.arange", returns="int32")
+@rule("tf.keras.backend.arange", returns="dtype")
 @prove(5)
 @prove(1, 7, 2)
 @prove(5, dtype="float32")
@@ -391,7 +391,7 @@ def _bias_first(x, bias):
     return x + bias.reshape(bias.shape + (1,) * (x.ndim - 2))
 
 
-@rule("tf.keras.backend.random_uniform", returns="float32", pure=False)
+@rule("tf.keras.backend.random_uniform", returns="dtype", pure=False)
 @prove([2000], random=True)
 @prove([2000], -1.0, 3.0, "float64", random=True)
 def random_uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
@@ -399,7 +399,7 @@ def random_uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
     return torch.rand(ints(shape), dtype=_float(dtype)) * (maxval - minval) + minval
 
 
-@rule("tf.keras.backend.random_normal", returns="float32", pure=False)
+@rule("tf.keras.backend.random_normal", returns="dtype", pure=False)
 @prove([2000], random=True)
 @prove([2000], 1.0, 3.0, random=True)
 def random_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):

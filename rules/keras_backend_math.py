@@ -123,7 +123,7 @@ def round(x: Tensor):
     return torch.round(x)
 
 
-@rule("tf.keras.backend.pow", returns="x")
+@rule("tf.keras.backend.pow", returns="tensor")
 @prove(f32(2, 3), 2)
 @prove(f32(2, 3), a=3.0)
 @prove(f32(2, 3, low=0.1, high=2), f32(2, 3, low=0.1, high=2))
@@ -134,7 +134,7 @@ def pow(x: Tensor, a: Tensor):
     return torch.pow(x, a)
 
 
-@rule("tf.keras.backend.maximum", "tf.keras.ops.maximum", renamed={"x1": "x", "x2": "y"}, returns="x")
+@rule("tf.keras.backend.maximum", "tf.keras.ops.maximum", renamed={"x1": "x", "x2": "y"}, returns="tensor")
 @prove(f32(2, 3), f32(2, 3, seed=1))
 @prove(f32(2, 3), 0.5)
 @prove(i32(4), 2)
@@ -146,7 +146,7 @@ def maximum(x: Tensor, y: Tensor):
     return torch.clamp(x, min=y)
 
 
-@rule("tf.keras.backend.minimum", "tf.keras.ops.minimum", renamed={"x1": "x", "x2": "y"}, returns="x")
+@rule("tf.keras.backend.minimum", "tf.keras.ops.minimum", renamed={"x1": "x", "x2": "y"}, returns="tensor")
 @prove(f32(2, 3), f32(2, 3, seed=1))
 @prove(f32(2, 3), 0.5)
 @prove(i32(4), 2)
@@ -310,7 +310,7 @@ def _spatial(x, widths, data_format):
     return F.pad(x, (0, 0, left, right, top, bottom))
 
 
-@rule("tf.keras.backend.random_bernoulli", returns="float32", pure=False)
+@rule("tf.keras.backend.random_bernoulli", returns="dtype", pure=False)
 @prove([3000], 0.3, random=True)
 def random_bernoulli(shape, p=0.0, dtype=None, seed=None):
     """1 with probability p, else 0."""

@@ -22,7 +22,7 @@ def sum(x: Tensor, axis=None, keepdims=False):
     return torch.sum(x, dim=axis, keepdim=keepdims, dtype=x.dtype)
 
 
-@rule("tf.keras.backend.mean")
+@rule("tf.keras.backend.mean", returns="tensor")
 @prove(f32(2, 3, 4), axis=[0, 2])
 @prove(f32(2, 3), -1, True)
 @prove(f32(2, 3))

@@ -5,8 +5,6 @@ sizes after the batch, in the order of the value), ``dim`` (position of the chan
 ``axis`` comes as a position in the value's layout. Source of the facts: https://keras.io/api/layers/
 """
 
-# ruff: noqa: ARG001 - a rule has Keras' whole signature, whatever its body needs
-
 from __future__ import annotations
 
 from torch import nn
@@ -79,7 +77,8 @@ def GroupNormalization(groups=32, axis=-1, epsilon=1e-3, center=True, scale=True
 
 
 @layer("tf.keras.layers.Normalization", "tf.keras.layers.experimental.preprocessing.Normalization", layout="any",
-       weights={"mean": ("mean", "... -> ..."), "variance": ("variance", "... -> ..."), "count": ("count", "... -> ...")})  # fmt: skip
+       weights={"mean": ("mean", "... -> ..."), "variance": ("variance", "... -> ..."),
+                "count": ("count", "... -> ...")})  # fmt: skip
 def Normalization(axis=-1, mean=None, variance=None, invert=False, *, channels):
     """(x - mean) / max(sqrt(variance), 1e-7) per index of ``axis``."""
     return modules.Normalization(channels, mean, variance, dim=axis, invert=invert)

@@ -5,8 +5,6 @@ initialisers, regularizers and constraints are handled by the caller. Arguments 
 one number for an equal tuple (tfport/layers/arguments.py). Source of the facts: https://keras.io/api/layers/convolution_layers/
 """
 
-# ruff: noqa: ARG001 - a rule has Keras' whole signature, whatever its body needs
-
 from __future__ import annotations
 
 from torch import nn
@@ -155,7 +153,8 @@ def Conv1DTranspose(filters, kernel_size, strides=1, padding="valid", output_pad
         if padding == "valid" and kernel_size >= strides:
             return nn.ConvTranspose1d(channels, filters, kernel_size, stride=strides, bias=use_bias)
         if padding == "same" and kernel_size >= strides and (kernel_size - strides) % 2 == 0:
-            return nn.ConvTranspose1d(channels, filters, kernel_size, stride=strides, padding=(kernel_size - strides) // 2, bias=use_bias)
+            return nn.ConvTranspose1d(channels, filters, kernel_size, stride=strides,
+                                      padding=(kernel_size - strides) // 2, bias=use_bias)  # fmt: skip
     return modules.CutConvTranspose1d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, bias=use_bias,
                                       same=padding == "same", extra=output_padding)  # fmt: skip
 
@@ -171,7 +170,8 @@ def Conv2DTranspose(filters, kernel_size, strides=(1, 1), padding="valid", outpu
         if padding == "valid" and kernel_size >= strides:
             return nn.ConvTranspose2d(channels, filters, kernel_size, stride=strides, bias=use_bias)
         if padding == "same" and kernel_size >= strides and (kernel_size - strides) % 2 == 0:
-            return nn.ConvTranspose2d(channels, filters, kernel_size, stride=strides, padding=(kernel_size - strides) // 2, bias=use_bias)
+            return nn.ConvTranspose2d(channels, filters, kernel_size, stride=strides,
+                                      padding=(kernel_size - strides) // 2, bias=use_bias)  # fmt: skip
     return modules.CutConvTranspose2d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, bias=use_bias,
                                       same=padding == "same", extra=output_padding)  # fmt: skip
 
@@ -187,6 +187,7 @@ def Conv3DTranspose(filters, kernel_size, strides=(1, 1, 1), padding="valid", da
         if padding == "valid" and kernel_size >= strides:
             return nn.ConvTranspose3d(channels, filters, kernel_size, stride=strides, bias=use_bias)
         if padding == "same" and kernel_size >= strides and (kernel_size - strides) % 2 == 0:
-            return nn.ConvTranspose3d(channels, filters, kernel_size, stride=strides, padding=(kernel_size - strides) // 2, bias=use_bias)
+            return nn.ConvTranspose3d(channels, filters, kernel_size, stride=strides,
+                                      padding=(kernel_size - strides) // 2, bias=use_bias)  # fmt: skip
     return modules.CutConvTranspose3d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, bias=use_bias,
                                       same=padding == "same", extra=output_padding)  # fmt: skip

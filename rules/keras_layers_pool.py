@@ -3,8 +3,6 @@
 Source of the facts: https://keras.io/api/layers/pooling_layers/ and https://keras.io/api/layers/reshaping_layers/
 """
 
-# ruff: noqa: ARG001 - a rule has Keras' whole signature, whatever its body needs
-
 from __future__ import annotations
 
 from torch import nn

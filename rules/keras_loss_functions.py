@@ -223,7 +223,8 @@ def binary_crossentropy(
 @prove(i32(4, 3, low=0, high=2), f32(4, 3), from_logits=True)
 @prove(i32(4, 3, low=0, high=2), f32(4, 3, low=0.0, high=1.0, seed=1), label_smoothing=0.1)
 def binary_focal_crossentropy(
-    y_true: Tensor, y_pred: Tensor, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1
+    y_true: Tensor, y_pred: Tensor, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False,
+    label_smoothing=0.0, axis=-1,
 ):  # fmt: skip
     """Binary cross entropy times (1 - p) ** gamma."""
     return _formulas.binary_focal_crossentropy(

@@ -1,7 +1,5 @@
 """Keras' models, inputs and layers that are classes of their own, and the merging functions."""
 
-# ruff: noqa: ARG001 - a rule has Keras' whole signature, whatever its body needs
-
 from __future__ import annotations
 
 from tfport.compat.keras import lambda_layer as _lambda

@@ -84,7 +84,7 @@ def ndim(x: Tensor):
     return x.ndim
 
 
-@rule("tf.keras.ops.concatenate")
+@rule("tf.keras.ops.concatenate", returns="tensor")
 @prove([f32(2, 3), f32(1, 3)])
 @prove([f32(2, 3), f32(2, 1)], axis=-1)
 def concatenate(xs: Tensors, axis=0):
@@ -92,7 +92,7 @@ def concatenate(xs: Tensors, axis=0):
     return torch.cat(xs, dim=axis)
 
 
-@rule("tf.keras.ops.stack")
+@rule("tf.keras.ops.stack", returns="tensor")
 @prove([f32(2), f32(2, seed=1)])
 @prove([f32(2), f32(2, seed=1)], axis=1)
 def stack(x: Tensors, axis=0):
@@ -116,7 +116,7 @@ def split(x: Tensor, indices_or_sections, axis=0):
     return torch.tensor_split(x, indices_or_sections, dim=axis)
 
 
-@rule("tf.keras.ops.where")
+@rule("tf.keras.ops.where", returns="tensor")
 @prove(boolean(3), f32(3), f32(3, seed=1))
 @prove(boolean(2, 3), f32(3), 0.0)
 @prove(boolean(2, 3), 1.0, 0.0)
@@ -129,7 +129,7 @@ def where(condition: Indices, x1: Tensor, x2: Tensor):
     return torch.where(condition, x1, x2)
 
 
-@rule("tf.keras.ops.convert_to_tensor", "tf.keras.ops.array")
+@rule("tf.keras.ops.convert_to_tensor", "tf.keras.ops.array", returns="dtype|x")
 @prove(f32(2))
 @prove([1, 2])
 @prove([1.0, 2.0], dtype="float32")
@@ -164,7 +164,7 @@ def is_tensor(x):
     return torch.is_tensor(x)
 
 
-@rule("tf.keras.ops.zeros", returns="float32")
+@rule("tf.keras.ops.zeros", returns="dtype")
 @prove((2, 3))
 @prove([2], dtype="int32")
 def zeros(shape, dtype=None):
@@ -174,7 +174,7 @@ def zeros(shape, dtype=None):
     return _made(torch.zeros, shape, dtype)
 
 
-@rule("tf.keras.ops.ones", returns="float32")
+@rule("tf.keras.ops.ones", returns="dtype")
 @prove((2, 3))
 @prove([2], dtype="int32")
 def ones(shape, dtype=None):
@@ -188,7 +188,7 @@ def _made(make, shape, dtype):
     return make(ints(shape), dtype=torch.float32 if dtype is None else dtype)
 
 
-@rule("tf.keras.ops.full")
+@rule("tf.keras.ops.full", returns="dtype")
 @prove((2, 3), 1.5)
 @prove([2], 3, dtype="float32")
 def full(shape, fill_value, dtype=None):
@@ -196,7 +196,7 @@ def full(shape, fill_value, dtype=None):
     return to_tensor(fill_value, dtype).expand(ints(shape)).clone()
 
 
-@rule("tf.keras.ops.full_like", returns="x")
+@rule("tf.keras.ops.full_like", returns="dtype|x")
 @prove(f32(2, 3), 1.5)
 @prove(i32(2), 3, dtype="float32")
 def full_like(x: Tensor, fill_value, dtype=None):
@@ -204,7 +204,7 @@ def full_like(x: Tensor, fill_value, dtype=None):
     return torch.full_like(x, fill_value, dtype=dtype)
 
 
-@rule("tf.keras.ops.arange")
+@rule("tf.keras.ops.arange", returns="dtype")
 @prove(5)
 @prove(1, 7, 2)
 @prove(0, 3, dtype="float32")
@@ -290,7 +290,7 @@ def _pad(x, pad_width, mode, constant_values):
     return F.pad(x, flat, value=0 if constant_values is None else constant_values)
 
 
-@rule("tf.keras.ops.one_hot", returns="float32")
+@rule("tf.keras.ops.one_hot", returns="dtype")
 @prove(array([0, 2, -1, 3], "int32"), 3)
 @prove(array([[0], [2]], "int64"), num_classes=3, axis=0)
 @prove(array([0, 2], "int32"), 3, dtype="int32")
@@ -399,7 +399,7 @@ def sqrt(x: Tensor):
     return torch.sqrt(x)
 
 
-@rule("tf.keras.ops.matmul")
+@rule("tf.keras.ops.matmul", returns="tensor")
 @prove(f32(2, 3), f32(3, 4))
 @prove(f32(5, 2, 3), f32(5, 3, 1))
 @prove(f32(2, 3), f32(3))

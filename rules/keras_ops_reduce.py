@@ -7,7 +7,7 @@ import torch
 from tfport.rule import Float, Tensor, boolean, f32, i32, prove, rule
 
 
-@rule("tf.keras.ops.sum", returns="x")
+@rule("tf.keras.ops.sum", returns="tensor")
 @prove(f32(2, 3, 4), axis=(0, 2))
 @prove(f32(2, 3), -1, True)
 @prove(f32(2, 3))
@@ -25,7 +25,7 @@ def _sum(x, axis, keepdims):
     return torch.sum(x, dim=axis, keepdim=keepdims, dtype=kind)
 
 
-@rule("tf.keras.ops.mean", returns="float")
+@rule("tf.keras.ops.mean", returns="tensor")
 @prove(f32(2, 3, 4), axis=(0, 2))
 @prove(f32(2, 3), -1, True)
 @prove(f32(2, 3))

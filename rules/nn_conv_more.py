@@ -95,14 +95,14 @@ def atrous_conv2d_transpose(value: Tensor, filters: Tensor, output_shape, rate, 
 @prove(f32(2, 8, 8, 3), f32(3, 3, 3, 2), strides=[1, 2, 2, 1], padding="VALID")
 @prove(f32(2, 9, 9, 3), f32(3, 3, 3, 2), strides=[1, 1, 1, 1], padding="SAME", dilations=[2, 2])
 @prove(f32(2, 8, 8, 3), f32(2, 2, 3, 2), strides=[1, 3, 3, 1], padding="SAME", data_format="NHWC")
-@prove(f64(0, 8, 8, 3), f64(2, 2, 3, 2), strides=[1, 3, 3, 1], padding="SAME")
+@prove(f64(0, 8, 8, 3), f64(2, 2, 3, 2), strides=[1, 3, 3, 1], padding="SAME", grad=False)
 @prove(f32(2, 8, 8, 3), f32(2, 2, 4, 2), strides=[1, 1, 1, 1], padding="SAME", raises=True)
 def depthwise_conv2d(input: Tensor, filter: Tensor, strides, padding, data_format=None, dilations=None, name=None):
     """Filters [height, width, channels, multiplier]; output channel c * multiplier + m."""
     return _windows.depthwise(input, filter, strides, padding, data_format, dilations)
 
 
-@rule("tf.compat.v1.nn.depthwise_conv2d", "tf.nn.depthwise_conv2d", "tf.nn.depthwise_conv2d_native", version=1,
+@rule("tf.compat.v1.nn.depthwise_conv2d", "tf.nn.depthwise_conv2d", version=1,
       renamed={"dilations": "rate"}, returns="input")  # fmt: skip
 @prove(f32(2, 7, 8, 3), f32(3, 3, 3, 2), [1, 2, 2, 1], "SAME")
 @prove(f32(2, 9, 9, 3), f32(3, 3, 3, 2), [1, 1, 1, 1], "SAME", [2, 2])

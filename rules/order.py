@@ -41,7 +41,7 @@ def argsort(values: Tensor, axis=-1, direction="ASCENDING", stable=False, name=N
     return torch.argsort(values, dim=axis, descending=True, stable=True).to(torch.int32)
 
 
-@rule("tf.searchsorted", returns="int32")
+@rule("tf.searchsorted", returns="out_type")
 @prove(array([1.0, 3.0, 5.0]), array([0.0, 3.0, 9.0]), grad=False)
 @prove(array([1, 3, 3, 5], "int32"), array([3, 4], "int32"), side="right")
 @prove(array([[1, 3], [2, 4]], "int64"), array([[3], [3]], "int64"), "left", torch.int64)

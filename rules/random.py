@@ -11,7 +11,7 @@ from tfport.compat.integers import ints
 from tfport.rule import Tensor, array, f32, i32, prove, rule
 
 
-@rule("tf.random.uniform", "tf.random_uniform", returns="float32", pure=False)
+@rule("tf.random.uniform", "tf.random_uniform", returns="dtype", pure=False)
 @prove([4, 500], random=True)
 @prove([2000], -1.0, 3.0, random=True)
 @prove((4, 500), minval=2, maxval=4.5, random=True)
@@ -46,7 +46,7 @@ def _uniform(shape, minval, maxval, dtype, generator):
     return torch.rand(ints(shape), dtype=dtype, generator=generator) * (high - low) + low
 
 
-@rule("tf.random.normal", "tf.random_normal", returns="float32", pure=False)
+@rule("tf.random.normal", "tf.random_normal", returns="dtype", pure=False)
 @prove([4, 500], random=True)
 @prove([2000], 1.0, 0.5, random=True)
 @prove((4, 500), mean=-2.0, random=True)
@@ -73,7 +73,7 @@ def _normal(shape, mean, stddev, dtype, generator):
     return drawn * to_tensor(stddev, dtype) + to_tensor(mean, dtype)
 
 
-@rule("tf.random.truncated_normal", "tf.truncated_normal", returns="float32", pure=False)
+@rule("tf.random.truncated_normal", "tf.truncated_normal", returns="dtype", pure=False)
 @prove([4, 500], random=True)
 @prove([2000], 1.0, 0.5, random=True)
 @prove([2000], stddev=0.1, seed=2, random=True)
@@ -106,7 +106,7 @@ def _shuffle(value, seed):
     return value[order.to(value.device)]
 
 
-@rule("tf.random.categorical", returns="int64", pure=False)
+@rule("tf.random.categorical", returns="dtype", pure=False)
 @prove(array([[0.0, 1.0, -1.0]]), 3000, random=True, grad=False)
 @prove(f32(3, 4), 1000, dtype=torch.int32, random=True, grad=False)
 @prove(f32(2, 4), num_samples=1000, seed=1, random=True, grad=False)
@@ -123,7 +123,7 @@ def _categorical(logits, num_samples, dtype, seed):
     return drawn.to(torch.int64 if dtype is None else dtype)
 
 
-@rule("tf.multinomial", "tf.random.multinomial", returns="int64", pure=False, version=1)
+@rule("tf.multinomial", "tf.random.multinomial", returns="output_dtype", pure=False, version=1)
 @prove(array([[0.0, 1.0, -1.0]]), 3000, random=True, grad=False)
 @prove(f32(3, 4), 1000, output_dtype=torch.int32, random=True, grad=False)
 def multinomial(logits: Tensor, num_samples, seed=None, name=None, output_dtype=None):
@@ -133,7 +133,7 @@ def multinomial(logits: Tensor, num_samples, seed=None, name=None, output_dtype=
     return _categorical(logits, num_samples, output_dtype, seed)
 
 
-@rule("tf.random.gamma", "tf.random_gamma", returns="float32", pure=False)
+@rule("tf.random.gamma", "tf.random_gamma", returns="dtype", pure=False)
 @prove([3000], 2.0, random=True)
 @prove([3000], array([2.0, 3.0]), beta=2.0, random=True, grad=False)
 @prove([1500], 1.5, 0.5, seed=7, random=True)
@@ -147,7 +147,7 @@ def _gamma(shape, alpha, beta, dtype):
     return torch.distributions.Gamma(to_tensor(alpha, dtype).to(dtype), rate).rsample(ints(shape))
 
 
-@rule("tf.random.stateless_uniform", returns="float32", pure=False)
+@rule("tf.random.stateless_uniform", returns="dtype", pure=False)
 @prove([4, 500], [1, 2], random=True)
 @prove([2000], seed=[1, 2], minval=0, maxval=9, dtype=torch.int32, random=True)
 @prove([2000], (5, 6), -1.0, 1.0, random=True)
@@ -156,7 +156,7 @@ def stateless_uniform(shape, seed, minval=0, maxval=None, dtype=torch.float32, n
     return _uniform(shape, minval, maxval, dtype, seeds.fixed(seed))
 
 
-@rule("tf.random.stateless_normal", returns="float32", pure=False)
+@rule("tf.random.stateless_normal", returns="dtype", pure=False)
 @prove([4, 500], [1, 2], random=True)
 @prove([2000], seed=[1, 2], mean=3.0, stddev=0.5, random=True)
 def stateless_normal(shape, seed, mean=0.0, stddev=1.0, dtype=torch.float32, name=None, alg="auto_select"):
@@ -164,7 +164,7 @@ def stateless_normal(shape, seed, mean=0.0, stddev=1.0, dtype=torch.float32, nam
     return _normal(shape, mean, stddev, dtype, seeds.fixed(seed))
 
 
-@rule("tf.random.stateless_truncated_normal", returns="float32", pure=False)
+@rule("tf.random.stateless_truncated_normal", returns="dtype", pure=False)
 @prove([2000], [1, 2], random=True)
 def stateless_truncated_normal(shape, seed, mean=0.0, stddev=1.0, dtype=torch.float32, name=None, alg="auto_select"):
     """Truncated normal values that depend on the seed alone (other numbers than TensorFlow's)."""

@@ -80,7 +80,9 @@ def test_separable_conv1d():
 @pytest.mark.parametrize("strides", [1, 2, 3])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_conv2d_transpose(kernel, strides, padding):
-    single((4, 5, 3), lambda layers: layers.Conv2DTranspose(2, kernel, strides=strides, padding=padding))
+    # TensorFlow's own gradient of a kernel smaller than its stride may crash the process (2.21, CPU)
+    single((4, 5, 3), lambda layers: layers.Conv2DTranspose(2, kernel, strides=strides, padding=padding),
+           gradients=kernel >= strides)  # fmt: skip
 
 
 def test_conv2d_transpose_with_uneven_windows():

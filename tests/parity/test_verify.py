@@ -141,7 +141,8 @@ def test_axis_orders_come_from_the_record(layout, seeds, tmp_path):
     candidate = twin(tmp_path / "twin")
     path = tmp_path / "twin" / "twin_torch.tfport.json"
     record = json.loads(path.read_text())
-    record["returns"] = [{"where": "CNN.forward", "output": "1", "layout": "NHWC -> NCHW"}]
+    told = {"where": "CNN.forward", "result": 1, "layout": "NHWC -> NCHW"}
+    record["results"] = [{"where": "CNN.forward", "result": 0, "layout": None}, told]
     if layout == "module":
         code = tmp_path / "twin" / "twin_torch.py"
         code.write_text(code.read_text() + f"\n\nCNN.tfport_record = {record!r}\n")
@@ -150,7 +151,7 @@ def test_axis_orders_come_from_the_record(layout, seeds, tmp_path):
         path.write_text(json.dumps(record))
     (part,) = replayed(seeds[0], candidate, tmp_path / "out")
     assert part.ok and part.notes == []
-    record["returns"] = []
+    record["results"] = []
     path.write_text(json.dumps(record))
     if layout == "record":
         (part,) = replayed(seeds[0], candidate, tmp_path / "two")

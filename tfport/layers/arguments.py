@@ -16,7 +16,7 @@ def normalise(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises NotImplementedError for ``data_format="channels_first"``.
     """
-    done = {name: value for name, value in arguments.items()}
+    done = dict(arguments)
     for name in SPATIAL:
         if name in done:
             done[name] = one(done[name])
@@ -56,4 +56,5 @@ def pairs(value: Any, count: int) -> tuple[tuple[int, int], ...]:
     """Padding or cropping as ((before, after), ...) per spatial axis, from a number, numbers or pairs."""
     if count == 1 and isinstance(value, list | tuple) and not isinstance(value[0], list | tuple):
         return ((value[0], value[1]),) if len(value) == 2 else ((value[0], value[0]),)
-    return tuple((v[0], v[1]) if isinstance(v, list | tuple) else (v, v) for v in many(value, count))
+    each: tuple[Any, ...] = many(value, count)
+    return tuple((v[0], v[1]) if isinstance(v, list | tuple) else (v, v) for v in each)

@@ -585,8 +585,11 @@ class Tune:
             deviation = float(np.std(np.asarray(call(*args, **kwargs).numpy(), np.float64)))
         finally:
             object.__setattr__(layer, "activation", activation)
-        if np.isfinite(deviation) and deviation > 0 and not 0.3 <= deviation <= 3.0:
-            self.set(kernel, np.asarray(kernel.numpy()) / deviation)
+        # The relative error of a softmax is the absolute one of its logits: small ones keep rounding small.
+        softmax = getattr(activation, "__name__", None) == "softmax"
+        low, aim, high = (0.2, 0.5, 0.5) if softmax else (0.3, 1.0, 3.0)
+        if np.isfinite(deviation) and deviation > 0 and not low <= deviation <= high:
+            self.set(kernel, np.asarray(kernel.numpy()) * (aim / deviation))
 
 
 class Record:

@@ -100,6 +100,8 @@ class Replay:
         self.record: Mapping[str, Any] = {}
         self.orders: list[tuple[int, ...]] = []
         self.kept: dict[str, Value] = {}
+        self.carried = False  # whether the record is the model's own attribute
+        self.where: tuple[str, ...] = ()  # how the record may name the candidate's forward
 
     def write(self) -> None:
         """Runs the candidate and writes its outputs and layers."""
@@ -112,7 +114,8 @@ class Replay:
         start = time.perf_counter()
         outputs = self.call(module, found)
         self.run["seconds"] = round(time.perf_counter() - start, 3)
-        leaves = {name: self.back(name, value) for name, value in capture.flatten(outputs).items()}
+        flat = capture.flatten(outputs).items()
+        leaves = {name: self.back(i, name, value) for i, (name, value) in enumerate(flat)}
         tensors = {f"outputs/{name}": value for name, value in leaves.items()} | self.kept
         self.run["tensors"] = f"{self.entry['dtype']}-{self.device.replace(':', '')}.safetensors"
         capture.write_tensors(Path(self.request.output) / self.run["tensors"], tensors)
@@ -240,6 +243,7 @@ class Replay:
     def find_record(self, target: Any) -> None:
         """The conversion's record: carried by the model, else the .tfport.json beside the file."""
         record = getattr(target, "tfport_record", None)
+        self.carried = record is not None
         path = Path(self.path).with_suffix(".tfport.json")
         if record is None and path.is_file():
             try:
@@ -260,7 +264,8 @@ class Replay:
         import torch
 
         names = self.parameters(function)
-        told_arguments = [a for a in self.record.get("arguments", []) if a.get("where") in where]
+        self.where = where
+        told_arguments = [a for a in self.record.get("arguments", []) if self.concerns(a)]
         changed = {str(a["argument"]): a["layout"] for a in told_arguments}
         given = []
         for i, told in enumerate(self.entry["inputs"]):
@@ -297,22 +302,26 @@ class Replay:
         parameters = inspect.signature(function).parameters.values()
         return any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
 
-    def back(self, name: str, value: Value) -> Value:
-        """An output in TensorFlow's axis order: as the record's `returns` says, else as the arguments."""
-        for told in self.record.get("returns", []):
-            if told.get("output") in (None, name, name.removeprefix("output/")):
-                told_order = layouts.inverse(layouts.permutation(told["layout"]))
-                return _moved(value, told_order) if value.array.ndim == len(told_order) else value
+    def back(self, index: int, name: str, value: Value) -> Value:
+        """An output in TensorFlow's axis order: as the record's `results` say, else as the arguments."""
+        results = self.record.get("results")
+        for told in results or []:
+            if told.get("result") in (index, name) and self.concerns(told):
+                order = layouts.inverse(layouts.permutation(told["layout"])) if told["layout"] else ()
+                return _moved(value, order) if value.array.ndim == len(order) > 0 else value
         wanted = self.given.get(f"outputs/{name}")
-        if wanted is None or "returns" in self.record:
+        if wanted is None or results is not None:
             return value
-        order = layouts.way_back(value.array.shape, wanted.array.shape, self.orders)
-        if order is None or value.array.ndim != wanted.array.ndim:
+        order_back = layouts.way_back(value.array.shape, wanted.array.shape, self.orders)
+        if order_back is None or value.array.ndim != wanted.array.ndim:
             return value
-        self.run["notes"].append(
-            f"{name}: axes put back in TensorFlow's order, as the arguments' were changed"
-        )
-        return _moved(value, order)
+        note = f"{name}: axes put back in TensorFlow's order, as the arguments' were changed"
+        self.run["notes"].append(note)
+        return _moved(value, order_back)
+
+    def concerns(self, told: Mapping[str, Any]) -> bool:
+        """Whether an entry of the record is about the candidate; all of a carried record is."""
+        return self.carried or told.get("where") in self.where
 
     @contextlib.contextmanager
     def watch(self, module: Any) -> Iterator[None]:

@@ -85,7 +85,7 @@ def _written(result: Result, dry: bool) -> Result:
         return result
     files.write(result.job.target, result.conversion.code)
     if result.conversion.changed and not in_place:
-        record = json.dumps(result.conversion.record, indent=1, sort_keys=True) + "\n"
+        record = json.dumps(result.conversion.record, indent=1) + "\n"
         files.write(record_path(result.job.target), record)
     return result
 

@@ -11,7 +11,7 @@ from tfport.source import api_names, rulebook, sessions, statements
 from tfport.source.canonical import Canonical
 from tfport.source.models import builder, sequential
 from tfport.source.findings import CODES, Conversion, Finding, Tiers
-from tfport.source.names import Names, mentions_tensorflow
+from tfport.source.names import Ambiguous, Names, mentions_tensorflow
 from tfport.source.rewrite import Rewriter
 from tfport.source.rulebook import Rulebook
 from tfport.source.text import Edit, Source, apply
@@ -48,7 +48,7 @@ def convert_source(
     names = Names(source.tree, package_of(path), lambda base: exported(base, book))
     if not uses_tensorflow(names):
         return untouched(text, path)
-    walk = Walk(source, names, book, layout, version)
+    walk = Walk(source, names, book, layout, version, path)
     code = walk.run()
     record = walk.record
     record |= {
@@ -98,15 +98,17 @@ def package_of(path: str | Path | None) -> str:
 class Walk:
     """One conversion: visits every statement, then puts imports, marks and kept comments in their places."""
 
-    def __init__(self, source: Source, names: Names, book: Rulebook, layout: str, version: int | None) -> None:
+    def __init__(self, source: Source, names: Names, book: Rulebook, layout: str, version: int | None,
+                 path: str | Path | None = None) -> None:  # fmt: skip
         self.source = source
         self.layout = layout
-        self.rewriter = Rewriter(source, names, book, version)
+        self.rewriter = Rewriter(source, names, book, version, path)
         self.imports: list[ast.stmt] = []
         self.removed: dict[ast.stmt, str] = {}  # statement -> text that stays
         self.skip: set[ast.AST] = set()
         self.before: list[tuple[ast.AST, str]] = []  # text to insert above a statement
         self.record: dict = {"models": {}, "arguments": []}
+        self.kept_lines: set[int] = set()  # lines whose comments were written elsewhere
         self.models: dict[str, list[str]] = {}  # class made of a model -> layouts of its inputs
         self.sessions = self.rewriter.sessions = sessions.prepare(self)
 
@@ -232,6 +234,12 @@ class Walk:
         where = self.source.starts[line - 1]
         self.rewriter.change(where, where, f"{text}\n\n\n", top)
 
+    def keep_comments(self, node: ast.AST) -> None:
+        """The comments of a node stand elsewhere in the new text already."""
+        above, _ = self.comments_of(node)
+        first, last = node.lineno - len(above), node.end_lineno  # type: ignore[attr-defined]
+        self.kept_lines.update(range(first, last + 1))
+
     def comments_of(self, node: ast.AST) -> tuple[tuple[str, ...], str]:
         """The comment lines directly above a node and the comment at the end of its last line."""
         lines, first, last = self.source.lines, node.lineno, node.end_lineno  # type: ignore[attr-defined]
@@ -265,8 +273,9 @@ class Walk:
         found = []
         for owner, name in sorted(self.rewriter.stubs, key=lambda s: s[1]):
             meaning = names.meaning(name, names.module) if owner is None else None
-            if isinstance(meaning, Canonical):
-                found.append(f'{name} = {compat.use("compat")}.unported("{meaning.name}")')
+            shown = meaning.names[0] if isinstance(meaning, Ambiguous) else meaning.name if meaning else None
+            if shown is not None:
+                found.append(f'{name} = {compat.use("compat")}.unported("{shown}")')
         return found
 
     def _scope(self, statement: ast.AST) -> ast.AST:
@@ -369,7 +378,8 @@ class Walk:
         for start, end, text, statement in places:
             if start == end:
                 continue
-            lost = [c for at, stop, c in comments if start <= at and stop <= end and c not in text]
+            lost = [c for at, stop, c in comments if start <= at and stop <= end and c not in text
+                    and self.source.offset_line(at) not in self.kept_lines]
             if lost:
                 line = self.source.first_line(statement)
                 indent = self.source.indent(line)

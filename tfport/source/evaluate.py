@@ -32,7 +32,7 @@ BINARY: dict[type, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 PURE_CALLS: dict[str, Callable[..., Any]] = {
     "len": len, "tuple": tuple, "list": list, "int": int, "float": float, "bool": bool, "min": min, "max": max,
-    "abs": abs, "sorted": sorted, "sum": sum, "any": any, "all": all, "range": range, "str": str, "set": set,
+    "abs": abs, "sorted": sorted, "sum": sum, "any": any, "all": all, "range": range, "str": str, "set": set, "round": round,
 }  # fmt: skip
 STRING_METHODS = frozenset({"lower", "upper", "startswith", "endswith", "strip"})
 TYPES: dict[str, tuple[type, ...]] = {

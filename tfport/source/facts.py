@@ -274,7 +274,7 @@ class Facts:
         told = rule.returns
         if told is None or told == "python":
             return NOTHING
-        if told == "tensor":
+        if told == "tensor" and "tensor" not in rule.parameters:
             return Fact("tensor")
         if told in FLOATS or told in INTEGERS or told in ("bool", "complex64", "complex128"):
             return Fact("tensor", told)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from tfport.source.canonical import ROOTS, Canonical, canonical, extend
 
-BUILTINS = frozenset(dir(builtins))
+BUILTINS = frozenset(dir(builtins)) | {"__file__", "__path__", "__class__", "__module__", "__qualname__"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,6 +274,11 @@ class Names:
             where = where.parent
         return None
 
+    def is_imported(self, node: ast.Name) -> bool:
+        """Whether some binding of a name is an import from TensorFlow, or a star import may bring it."""
+        bindings = self.bindings(node)
+        return not bindings or any(b.imported is not None for b in bindings)
+
     def bindings(self, node: ast.Name) -> list[Binding]:
         """All bindings that a use of a name may see, empty for builtins and star imports."""
         where = self.owner(node.id, self.scope_of[node])
@@ -323,7 +328,8 @@ class Names:
         for base in reversed(self.stars):
             if name in self._exported(base.name):
                 return extend(base, name)
-        return None
+        hidden = [base.name for base in self.stars if not self._exported(base.name)]
+        return Ambiguous(tuple(f"{base}.{name}" for base in hidden)) if hidden else None
 
     def resolve(self, node: ast.AST) -> Meaning:
         """The TensorFlow name that an expression denotes; None for anything else."""

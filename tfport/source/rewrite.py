@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from tfport.source import loops, purity, sessions, shapes_of_tensors, versions
 from tfport.source.advice import advice
-from tfport.source.canonical import Canonical
+from tfport.source.canonical import Canonical, canonical
 from tfport.source.facts import Facts
 from tfport.source.findings import Finding, Tiers
 from tfport.source.imports import Imports
@@ -18,6 +21,7 @@ from tfport.source.rulebook import Parameter, Rulebook, RuleText
 from tfport.source.text import Edit, Fragment, Source, children, is_bracketed, parenthesised, precedence, required, splice
 from tfport.source.values import Fact, Symbol, of_value
 
+Bound = tuple[RuleText, dict[str, ast.expr]]
 Special = Callable[["Rewriter", ast.AST], "Fragment | None"]
 
 
@@ -32,7 +36,8 @@ class Change:
 class Rewriter:
     """Rewrites the expressions of one file; statement handlers use it for theirs."""
 
-    def __init__(self, source: Source, names: Names, book: Rulebook, version: int | None = None) -> None:
+    def __init__(self, source: Source, names: Names, book: Rulebook, version: int | None = None,
+                 path: str | Path | None = None) -> None:  # fmt: skip
         self.source, self.names, self.book = source, names, book
         self.imports = Imports(names)
         self.inliner = Inliner(self.imports.use)
@@ -44,6 +49,8 @@ class Rewriter:
         self.stubs: set[tuple[ast.AST | None, str]] = set()
         self.hits = dict(find_hits(source.tree, names, book))
         self.version = version or versions.of_file(self.hits.values(), source)
+        if self.version is None and path is not None:
+            self.version = versions.of_neighbours(Path(path))
         self.dirty = self._ancestors()
         self.statement: ast.AST = source.tree
         self.sessions: sessions.FetchOnly | None = None
@@ -64,6 +71,17 @@ class Rewriter:
                 dirty.add(at)
                 at = self.names.parent.get(at)
         return dirty
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Undo what was asked for (imports, counts, marks) when the block raises."""
+        needed, tiers = set(self.imports.needed), copy.deepcopy(self.tiers)
+        marks, stubs = {k: list(v) for k, v in self.marks.items()}, set(self.stubs)
+        try:
+            yield
+        except BaseException:
+            self.imports.needed, self.tiers, self.marks, self.stubs = needed, tiers, marks, stubs
+            raise
 
     # -- reporting ---------------------------------------------------------------------------------------
 
@@ -114,8 +132,13 @@ class Rewriter:
 
     def rule_of(self, node: ast.Call, meaning: Canonical) -> RuleText | None:
         """The one rule of a call, None if there is none or the version leaves two that fit."""
-        rules = [r for r in self.rules_for(meaning) if self.bind(r, node) is not None or len(self.rules_for(meaning)) == 1]
-        return rules[0] if len(rules) == 1 else None
+        rules = self.rules_for(meaning)
+        if len(rules) == 1:
+            return rules[0]
+        bound = [(r, a) for r in rules if (a := self.bind(r, node)) is not None]
+        if len(bound) > 1:
+            bound = self._either(meaning, bound)
+        return bound[0][0] if len(bound) == 1 else None
 
     # -- expressions -------------------------------------------------------------------------------------
 
@@ -165,7 +188,7 @@ class Rewriter:
             return self.compat_reference(rules[0])
         if len(rules) > 1:
             self.mark(node, "TFP103", meaning.name, "TensorFlow 1 and 2 differ here and the file does not say which it is",
-                      "write tf.compat.v1 or use a TensorFlow 2 name")  # fmt: skip
+                      "write tf.compat.v1 or tf.compat.v2")  # fmt: skip
         elif meaning.name in self.book.namespaces or meaning.name in ("tf", "tf.keras"):
             self.mark(node, "TFP105", meaning.name, "a TensorFlow module is used as a value", "name the functions that are meant")
         else:
@@ -208,12 +231,28 @@ class Rewriter:
             self.mark(node, "TFP104", meaning.name, f"the arguments do not fit {meaning.name}{self._signature(rules[0])}",
                       "check the call, or port it by hand")  # fmt: skip
             return self._arguments_only(node)
-        results = [self._apply(node, rule, arguments) for rule, arguments in bound]
-        if len({r.text for r in results}) > 1:
+        if len(bound) > 1:
+            bound = self._either(meaning, bound)
+        if len(bound) > 1:
             self.mark(node, "TFP103", meaning.name, "TensorFlow 1 and 2 differ here and the file does not say which it is",
                       "use keyword arguments, or tf.compat.v1")  # fmt: skip
             return self._arguments_only(node)
-        return results[0]
+        return self._apply(node, *bound[0])
+
+    def _either(self, meaning: Canonical, bound: list[Bound]) -> list[Bound]:
+        """Of the rules for both versions, the one that will do when the file does not say which it is."""
+        second = [b for b in bound if b[0].version != 1] or bound
+        if all(versions.same_call(meaning.name, second[0][1], arguments) for _, arguments in bound):
+            return second[:1]
+        if meaning.name == "tf.while_loop" and self._loops_over_several(second[0][1]):
+            return second[:1]
+        either = versions.EITHER.get(meaning.name)
+        return [(rule, second[0][1]) for rule in self.book.find(either)] if either else bound
+
+    def _loops_over_several(self, arguments: dict[str, ast.expr]) -> bool:
+        """Whether loop_vars is a literal of two and more: a single one comes back bare in TensorFlow 1."""
+        variables = self.facts.of(arguments["loop_vars"]).value if "loop_vars" in arguments else None
+        return isinstance(variables, list | tuple) and len(variables) > 1
 
     def _arguments_only(self, node: ast.Call) -> Fragment:
         arguments = [*node.args, *(k.value for k in node.keywords)]
@@ -396,9 +435,24 @@ def find_hits(tree: ast.Module, names: Names, book: Rulebook) -> Iterator[tuple[
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods:
             if names.resolve(node.func) is None and not _is_self(node.func.value):
                 yield node, Canonical(f"tf.Tensor.{node.func.attr}")
+        elif isinstance(node, ast.Call) and (imported := _imported_by_name(node)) is not None:
+            yield node.args[0], imported
         elif isinstance(node, ast.Attribute) and node.attr in shapes_of_tensors.ATTRIBUTES:
             if names.resolve(node) is None and shapes_of_tensors.matches(node):
                 yield node, Canonical(f"tf.TensorShape.{node.attr}")
+
+
+def _imported_by_name(node: ast.Call) -> Canonical | None:
+    """``importlib.import_module("tensorflow.x")`` and ``__import__("tensorflow")``."""
+    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if function not in ("import_module", "__import__") or not node.args:
+        return None
+    module = node.args[0]
+    if isinstance(module, ast.JoinedStr) and module.values:
+        module = module.values[0]  # type: ignore[assignment]
+    if not isinstance(module, ast.Constant) or not isinstance(module.value, str):
+        return None
+    return canonical(module.value.rstrip("."))
 
 
 def _outermost(node: ast.Name, names: Names, book: Rulebook) -> Iterator[tuple[ast.AST, Canonical | Ambiguous]]:
@@ -407,7 +461,8 @@ def _outermost(node: ast.Name, names: Names, book: Rulebook) -> Iterator[tuple[a
     if meaning is None:
         return
     if isinstance(meaning, Ambiguous):
-        if any(_is_namespace(n, book) for n in meaning.names) and isinstance(node.ctx, ast.Load):
+        fails = names.is_imported(node) or any(_is_namespace(n, book) for n in meaning.names)
+        if fails and isinstance(node.ctx, ast.Load):
             yield node, meaning
         return
     if not isinstance(node.ctx, ast.Load):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_CONVOLUTIONS = ("F.conv", "nn.Conv", "nn.LazyConv")
+_CONVOLUTIONS = ("F.conv", "nn.Conv", "nn.LazyConv", "modules.SameConv", "modules.CausalConv")
 DEFAULTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "dim": [(None, ("torch.sum", "torch.mean", "torch.amax", "torch.amin", "torch.var", "torch.std", "torch.argmax",
                     "torch.argmin", "torch.all", "torch.any", "torch.squeeze", "torch.linalg", "torch.prod")),
@@ -16,7 +16,9 @@ DEFAULTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "keepdim": [(False, ("",))],
     "dtype": [(None, ("",))],
     "device": [(None, ("",))],
-    "bias": [(True, ("nn.Conv", "nn.Linear", "nn.LazyConv", "nn.LazyLinear", "nn.ConvTranspose")), (None, ("F.",))],
+    "bias": [(True, (*_CONVOLUTIONS, "nn.Linear", "nn.LazyLinear", "nn.LayerNorm")), (None, ("F.",))],
+    "scale": [(True, ("modules.",))],
+    "center": [(True, ("modules.",))],
     "stride": [(1, _CONVOLUTIONS), ((1, 1), _CONVOLUTIONS), ((1,), _CONVOLUTIONS), ((1, 1, 1), _CONVOLUTIONS),
                (None, ("F.max_pool", "F.avg_pool", "nn.MaxPool", "nn.AvgPool"))],
     "padding": [(0, (*_CONVOLUTIONS, "F.max_pool", "F.avg_pool", "nn.MaxPool", "nn.AvgPool"))],

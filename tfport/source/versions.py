@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from pathlib import Path
 
 from tfport.source.canonical import Canonical
 from tfport.source.names import Ambiguous
@@ -23,10 +25,28 @@ ONLY_1 = (
 ONLY_2 = (
     "tf.GradientTape", "tf.function", "tf.Module", "tf.data.AUTOTUNE", "tf.config.list_physical_devices",
     "tf.config.experimental", "tf.random.set_seed", "tf.keras.ops", "tf.summary.create_file_writer", "tf.experimental",
-    "tf.image.resize", "tf.random.Generator", "tf.keras.saving", "tf.keras.utils.register_keras_serializable",
+    "tf.random.Generator", "tf.keras.saving", "tf.keras.utils.register_keras_serializable",
     "tf.keras.random", "tf.losses.SparseCategoricalCrossentropy", "tf.optimizers", "tf.keras.layers.experimental",
      "tf.TensorSpec",
 )  # fmt: skip
+
+
+# Parameters that TensorFlow 1 and 2 call differently.
+ROLES = {
+    "value": "input", "filter": "filters", "dim": "axis", "keep_dims": "keepdims", "dilation_rate": "dilations",
+    "Targmax": "output_dtype", "rate": "dilations",
+}  # fmt: skip
+# Names whose meaning differs between the versions although the arguments have the same names.
+MEANS_ANOTHER = frozenset({"tf.where", "tf.while_loop", "tf.image.resize", "tf.nn.dropout"})
+# What is written where the file does not decide and both versions agree but for inputs that raise.
+EITHER = {"tf.where": "tf.compat.either.where"}
+
+
+def same_call(name: str, first: Mapping[str, object], second: Mapping[str, object]) -> bool:
+    """Whether a call means the same in both versions: each argument plays the same part, and the function agrees."""
+    if name in MEANS_ANOTHER:
+        return False
+    return {ROLES.get(k, k): v for k, v in first.items()} == {ROLES.get(k, k): v for k, v in second.items()}
 
 
 def of_file(meanings: Iterable[Canonical | Ambiguous], source: Source) -> int | None:
@@ -41,6 +61,27 @@ def of_file(meanings: Iterable[Canonical | Ambiguous], source: Source) -> int | 
     if second or "import keras" in source.text or "from keras" in source.text:
         return 2
     return None
+
+
+def of_neighbours(path: Path) -> int | None:
+    """The version that the other files of the folder are written for, by the names that only one version has."""
+    second = False
+    for file in sorted(path.resolve().parent.glob("*.py"))[:200]:
+        if file.name == path.name or not file.is_file():
+            continue
+        found = _of_text(file.read_text(encoding="utf-8", errors="replace"))
+        if found == 1:
+            return 1
+        second = second or found == 2
+    return 2 if second else None
+
+
+def _of_text(text: str) -> int | None:
+    if "import tensorflow" not in text:
+        return None
+    if "tensorflow.compat.v1" in text or any(f"{n}(" in text or (n.endswith(".") and n in text) for n in ONLY_1):
+        return 1
+    return 2 if any(f"{n}(" in text for n in ONLY_2) or "@tf.function" in text else None
 
 
 def _among(name: str, known: tuple[str, ...]) -> bool:

@@ -153,14 +153,28 @@ def datasets(group: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def attribute(group: Any, name: str) -> Any:
-    """An attribute, or None; a long list that Keras cut into ``name0``, ``name1``, ... is joined."""
-    if name in group.attrs:
-        return group.attrs[name]
+def attribute(item: Any, name: str) -> Any:
+    """An attribute that holds strings, or None; a list that Keras cut into ``name0``, ``name1``, ... is joined.
+
+    Its type is looked at before its value: the library crashes on a string whose type was damaged into a sequence.
+    """
+    if name in item.attrs:
+        return _strings(item, name)
     pieces: list[Any] = []
-    while f"{name}{len(pieces)}" in group.attrs:
-        pieces.append(group.attrs[f"{name}{len(pieces)}"])
+    while f"{name}{len(pieces)}" in item.attrs:
+        pieces.append(_strings(item, f"{name}{len(pieces)}"))
     return np.concatenate(pieces) if pieces else None
+
+
+def _strings(item: Any, name: str) -> Any:
+    import h5py
+
+    stored = h5py.h5a.open(item.id, name.encode())
+    if 0 in stored.shape:
+        return np.empty(0, object)
+    if not isinstance(stored.get_type(), h5py.h5t.TypeStringID):
+        raise WeightsError(f"{item.name}: its attribute {name} holds no text: damaged")
+    return item.attrs[name]
 
 
 def texts(value: Any) -> list[str]:
@@ -172,7 +186,7 @@ def texts(value: Any) -> list[str]:
 
 def reader(data: memoryview, dataset: Any) -> tuple[str, Callable[[], np.ndarray]]:
     """The TensorFlow dtype name of a dataset and a function that reads it."""
-    marked = dataset.attrs.get("dtype", "")
+    marked = attribute(dataset, "dtype") or ""
     marked = marked.decode() if isinstance(marked, bytes) else str(marked)
     kind = dataset.dtype
     if kind.kind in "OSU":

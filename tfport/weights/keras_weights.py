@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfport.weights.checkpoint import Checkpoint, Entry
-from tfport.weights.hdf5 import datasets, entry, groups
+from tfport.weights.hdf5 import attribute, datasets, entry, groups
 from tfport.weights.names import snake_case
 
 __all__ = ["CONTAINERS", "group_names", "read_weights_h5"]
@@ -29,7 +29,7 @@ def read_weights_h5(
     """Read an open file; keys are paths in it. ``config`` is the model's config.json, if there is one."""
     holders = {name[: -len("/vars")] if name != "vars" else "": group for name, group in groups(root)
                if name == "vars" or name.endswith("/vars")}  # fmt: skip
-    names = {holder: group.attrs.get("name") for holder, group in holders.items()}
+    names = {holder: attribute(group, "name") for holder, group in holders.items()}
     told = group_names(config, set(holders)) if config else {}
     entries: list[Entry] = []
     for holder, group in holders.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -123,7 +124,7 @@ def freeze(module: nn.Module, frozen: bool) -> None:
         parameter.requires_grad_(not frozen)
     for child in module.modules():
         if hasattr(child, "frozen"):
-            child.frozen = frozen
+            child.frozen = frozen  # type: ignore[assignment]
             child.train(not frozen)
 
 
@@ -210,7 +211,7 @@ def unwrap(values: Any) -> Any:
 
 def initializer(identifier: Any) -> Any:
     """An initialiser by name, config or as it is; called with Keras' shape it gives a tensor."""
-    from tfport.rules import keras_initializers
+    from tfport.rules import keras_initializers  # type: ignore[attr-defined]
 
     if isinstance(identifier, str):
         identifier = SHORT_NAMES.get(identifier.lower(), identifier)
@@ -232,9 +233,68 @@ def rename(module: nn.Module, old: str, new: str) -> None:
     """Move a parameter or buffer to another attribute."""
     for table in (module._parameters, module._buffers):
         if old in table:
-            table[new] = table.pop(old)
+            table[new] = table.pop(old)  # type: ignore[index, assignment]
 
 
-def own_weights(layer: nn.Module) -> dict[str, list[Any]]:
-    """The weights that an own layer made with ``add_weight``: same shape in torch as in Keras."""
-    return {name: [name, "... -> ...", {}] for name in layer.__dict__.get("_made_weights", ())}
+def own_records(layer: Any, name: str, path: str) -> list[dict[str, Any]]:
+    """Records of an own layer: what ``add_weight`` made, then the layers that it holds, in the order of attributes.
+
+    Own weights keep their shape; their key is Keras' variable name, numbered where it comes twice.
+    """
+    weights: dict[str, list[Any]] = {}
+    for attribute, variable in layer.__dict__.get("_made_weights", {}).items():
+        key, count = variable, 0
+        while key in weights:
+            count += 1
+            key = f"{variable}_{count}"
+        weights[key] = [attribute, "... -> ...", {}]
+    records = [{"name": name, "class": layer.class_name, "path": path or None, "keras_path": None, "weights": weights}]
+    for attribute, child in held(layer):
+        below = f"{path}.{attribute}".lstrip(".")
+        if getattr(child, "tfport_layers", None) is not None:
+            records += [{**r, "name": f"{name}/{child.name}/{r['name']}",
+                         "path": r["path"] and f"{below}.{r['path']}", "keras_path": attribute.replace(".", "/")}
+                        for r in child.tfport_layers]  # fmt: skip
+            continue
+        inner = own_records(child, f"{name}/{child.name}", below)
+        if hasattr(child, "rule"):
+            made = {} if child.module is None else weights_of(child, child.module)
+            channels = {"c": child.channels} if child.channels else {}
+            inner[0]["weights"] = {v: [f"module.{p}", k, channels if "(c m)" in k else {}] for v, (p, k) in made.items()}
+        for record in inner:
+            record["keras_path"] = "/".join(filter(None, (attribute.replace(".", "/"), record["keras_path"])))
+        records += inner
+    return records
+
+
+class GrowingList(list[Any]):
+    """``self.blocks = []`` of an own layer: modules that are appended later become submodules ``blocks_0`` ..."""
+
+    def __init__(self, owner: nn.Module, name: str) -> None:
+        super().__init__()
+        self.owner, self.name = owner, name
+
+    def append(self, value: Any) -> None:
+        if isinstance(value, nn.Module):
+            self.owner.add_module(f"{self.name}_{len(self)}", value)
+        super().append(value)
+
+    def extend(self, values: Any) -> None:
+        for value in values:
+            self.append(value)
+
+    def __iadd__(self, values: Any) -> GrowingList:  # type: ignore[override, misc]
+        self.extend(values)
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
+        return [copy.deepcopy(item, memo) for item in self]
+
+
+def held(layer: nn.Module, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The layers that a layer holds as attributes, through lists and dictionaries of layers."""
+    for attribute, child in layer.named_children():
+        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+            yield from held(child, f"{prefix}{attribute}.")
+        elif hasattr(child, "class_name"):
+            yield prefix + attribute, child

@@ -17,7 +17,16 @@ from torch import fx, nn
 from tfport.compat.dtypes import as_dtype
 from tfport.compat.keras import activation as activations
 from tfport.compat.keras import building
-from tfport.compat.keras.symbol import NAMES, Node, Symbol, attach, is_symbolic, results, stand_ins, symbols_in
+from tfport.compat.keras.symbol import (
+    NAMES,
+    Node,
+    Symbol,
+    attach,
+    is_symbolic,
+    results,
+    stand_ins,
+    symbols_in,
+)
 from tfport.layers.arguments import normalise
 from tfport.layers.layouts import reordered, to_last
 from tfport.layers.shapes import output_shape
@@ -86,29 +95,29 @@ class Layer(nn.Module):
         if initializer is None:
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
         value = torch.as_tensor(building.initializer(initializer)(size)).to(kind).detach()
-        label = name or f"weight_{sum(1 for _ in self._weight_names())}"
-        label = building.free_name(self, label.split("/")[-1].split(":")[0])
+        variable = (name or "variable").split("/")[-1].split(":")[0]
+        label = building.free_name(self, variable)
         if trainable and kind.is_floating_point:
             self.register_parameter(label, nn.Parameter(value, requires_grad=self._trainable))
         else:
             self.register_buffer(label, value)
-        self.__dict__.setdefault("_made_weights", []).append(label)
+        self.__dict__.setdefault("_made_weights", {})[label] = variable
         return getattr(self, label)
 
-    def _weight_names(self) -> list[str]:
-        return list(self.__dict__.get("_made_weights", ()))
-
     def __setattr__(self, name: str, value: Any) -> None:
-        made = self.__dict__.get("_made_weights", ())
         if isinstance(value, torch.Tensor):
             # self.kernel = self.add_weight(name="w"): the weight takes the attribute's name
-            for label in made:
-                if label != name and getattr(self, label, None) is value:
+            made = self.__dict__.get("_made_weights", {})
+            label = next((old for old in made if getattr(self, old, None) is value), None)
+            if label is not None:
+                if label != name:
                     building.rename(self, label, name)
-                    made[made.index(label)] = name
-                    return
-                if label == name and getattr(self, label, None) is value:
-                    return
+                    self.__dict__["_made_weights"] = {name if k == label else k: v for k, v in made.items()}
+                return
+        if isinstance(value, list | tuple) and value and all(isinstance(v, nn.Module) for v in value):
+            value = nn.ModuleList(value)
+        elif type(value) is list and not value:
+            value = building.GrowingList(self, name)
         super().__setattr__(name, value)
 
     # ------------------------------------------------------------------ calls
@@ -175,7 +184,7 @@ class Layer(nn.Module):
         building.freeze(self, not value)
 
     def _sublayers(self) -> list[Layer]:
-        return [child for child in self.children() if isinstance(child, Layer)]
+        return [child for _, child in building.held(self)]
 
     @property
     def input(self) -> Any:
@@ -235,6 +244,7 @@ class RuleLayer(Layer):
         self.activation = self.arguments.get("activation")
         activations.find(self.activation)  # an unknown name fails here, not at the first call
         self.module: nn.Module | None = None
+        self.channels: int | None = None  # of the input, once built
         self.flat: tuple[int, ...] | None = None  # sizes (h, w, c) of a flattened NCHW value that a Dense reads
 
     @property
@@ -252,6 +262,7 @@ class RuleLayer(Layer):
     def build(self, input_shape: Any) -> None:
         if self.stateful:
             shapes = building.shape_list(input_shape)
+            self.channels = max(shapes, key=len)[-1]
             self.module = building.make(self, shapes, building.wish(self, shapes))
 
     def make_for(self, shapes: Shapes, layout: str) -> nn.Module:

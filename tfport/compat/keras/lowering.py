@@ -329,7 +329,7 @@ class Lowering:
 
             made = self.graph.call_module(path, replaced(node.args, pick), replaced(kwargs, pick))
             self.put_all(node.outputs, made, "own")
-            self.note(layer, path, building.own_weights(layer))
+            self.records += building.own_records(layer, layer.name, path)
             return
         pairs = zip(node.inputs, boundary[0])
         made = self.graph.call_module(path, tuple(self.get(self.tf_order(v), layout) for v, layout in pairs))
@@ -338,7 +338,7 @@ class Lowering:
             if layout == "first" and len(value.shape) > 2:
                 self.values[id(value), "first"] = self.values.pop((id(value), "last"))
                 self.layout[id(value)] = "first"
-        for inner in layer.tfport_layers:
+        for inner in layer.tfport_layers:  # a nested model
             named = {**inner, "name": f"{layer.name}/{inner['name']}",
                      "path": None if inner["path"] is None else f"{path}.{inner['path']}"}  # fmt: skip
             if not any(r["name"] == named["name"] for r in self.records):

@@ -87,6 +87,15 @@ class Model(Layer):
         """The layers held as attributes, in the order in which they were set."""
         return self._sublayers()
 
+    @property
+    def tfport_record(self) -> dict[str, Any]:
+        """The model record of a subclassed model; complete once it has been called."""
+        first, *rest = building.own_records(self, type(self).__name__, "")
+        layers = [{**record, "name": None} for record in rest]
+        if first["weights"]:
+            layers.insert(0, {**first, "name": None, "path": ""})
+        return {"version": 1, "layout": "nchw", "models": {type(self).__name__: {"kind": "subclass", "layers": layers}}}
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name or position. Raises ValueError if there is none."""
         if index is not None:
@@ -337,8 +346,7 @@ def _records(layers: Sequence[Layer], records: Sequence[dict[str, Any]]) -> list
     for layer in layers:
         if isinstance(layer, InputLayer):
             made.append({"name": layer.name, "class": "InputLayer", "path": None, "keras_path": None, "weights": {}})
-        inner = isinstance(layer, Functional)
-        made += [r for r in records if r["name"] == layer.name or (inner and r["name"].startswith(f"{layer.name}/"))]
+        made += [r for r in records if r["name"] == layer.name or r["name"].startswith(f"{layer.name}/")]
     return made
 
 

@@ -26,11 +26,42 @@ from tfport.compat.keras.windows import (
 )
 
 __all__ = [
-    "Add", "Average", "BatchNorm", "CausalConv1d", "Concatenate", "Crop", "CutConvTranspose1d",
-    "CutConvTranspose2d", "CutConvTranspose3d", "Dot", "Dropout", "Flatten", "GlobalMaxPool", "LayerNorm", "Maximum",
-    "Minimum", "Multiply", "Normalization", "PReLU", "Permute", "ReLU", "RMSNorm", "RepeatVector", "Rescaling",
-    "Reshape", "SameAvgPool1d", "SameAvgPool2d", "SameAvgPool3d", "SameConv1d", "SameConv2d", "SameConv3d",
-    "SameMaxPool1d", "SameMaxPool2d", "SameMaxPool3d", "Softmax", "Subtract",
+    "Add",
+    "Average",
+    "BatchNorm",
+    "CausalConv1d",
+    "Concatenate",
+    "Crop",
+    "CutConvTranspose1d",
+    "CutConvTranspose2d",
+    "CutConvTranspose3d",
+    "Dot",
+    "Dropout",
+    "Flatten",
+    "GlobalMaxPool",
+    "LayerNorm",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "RMSNorm",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "SameAvgPool1d",
+    "SameAvgPool2d",
+    "SameAvgPool3d",
+    "SameConv1d",
+    "SameConv2d",
+    "SameConv3d",
+    "SameMaxPool1d",
+    "SameMaxPool2d",
+    "SameMaxPool3d",
+    "Softmax",
+    "Subtract",
 ]  # fmt: skip
 
 
@@ -50,6 +81,8 @@ class BatchNorm(nn.Module):
         self.register_parameter("bias", nn.Parameter(torch.zeros(num_features)) if center else None)
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
+        self.weight: nn.Parameter | None
+        self.bias: nn.Parameter | None
         self.running_mean: torch.Tensor
         self.running_var: torch.Tensor
 
@@ -239,7 +272,7 @@ class Crop(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         cuts = tuple(slice(a, n - b) for (a, b), n in zip(self.cropping, x.shape[2:]))
-        return x[(slice(None), slice(None), *cuts)]
+        return x.__getitem__((slice(None), slice(None), *cuts))
 
 
 class Dropout(nn.Dropout):

@@ -96,13 +96,20 @@ def _binary(function: Callable[..., Any], swapped: bool = False) -> Any:
     return method
 
 
+def _unary(function: Callable[..., Any]) -> Any:
+    def method(self: Symbol) -> Any:
+        return record_function(function, (self,), {})
+
+    return method
+
+
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
     setattr(Symbol, f"__{_name}__", _binary(getattr(operator, _name)))
     setattr(Symbol, f"__r{_name}__", _binary(getattr(operator, _name), swapped=True))
 for _name in ("lt", "le", "gt", "ge"):
     setattr(Symbol, f"__{_name}__", _binary(getattr(operator, _name)))
-Symbol.__neg__ = lambda self: record_function(operator.neg, (self,), {})  # type: ignore[attr-defined]
-Symbol.__abs__ = lambda self: record_function(operator.abs, (self,), {})  # type: ignore[attr-defined]
+for _name in ("neg", "abs"):
+    setattr(Symbol, f"__{_name}__", _unary(getattr(operator, _name)))
 
 _ELEMENTWISE_FUNCTIONS = {
     operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.abs, torch.add, torch.mul,

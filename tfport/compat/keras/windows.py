@@ -153,19 +153,19 @@ class _CutConvTranspose:
         return full + self.bias.reshape(-1, *(1,) * (full.dim() - 2))  # type: ignore[attr-defined]
 
 
-class CutConvTranspose1d(_CutConvTranspose, nn.ConvTranspose1d):
+class CutConvTranspose1d(_CutConvTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
     """Conv1DTranspose with any padding."""
 
     transpose = staticmethod(F.conv_transpose1d)
 
 
-class CutConvTranspose2d(_CutConvTranspose, nn.ConvTranspose2d):
+class CutConvTranspose2d(_CutConvTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
     """Conv2DTranspose with any padding: SAME gives (N, O, H*stride, W*stride)."""
 
     transpose = staticmethod(F.conv_transpose2d)
 
 
-class CutConvTranspose3d(_CutConvTranspose, nn.ConvTranspose3d):
+class CutConvTranspose3d(_CutConvTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
     """Conv3DTranspose with any padding."""
 
     transpose = staticmethod(F.conv_transpose3d)

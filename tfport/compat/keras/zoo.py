@@ -125,7 +125,8 @@ def fetch(fname: str | None, origin: str | None, unpack: bool, digest: str | Non
             finally:
                 Path(part.name).unlink(missing_ok=True)
     if unpack:
-        shutil.unpack_archive(path, room, **({"filter": "data"} if str(path).endswith((".tar", ".gz", ".tgz", ".bz2")) else {}))
+        tar = str(path).endswith((".tar", ".gz", ".tgz", ".bz2", ".xz"))
+        shutil.unpack_archive(path, room, filter="data" if tar else None)
     return str(path)
 
 

@@ -230,8 +230,9 @@ def functional(walk: Walk, stmts: Sequence[ast.stmt], owner: ast.AST) -> None:
         specs: dict[ast.AST, LayerSpec] = {}
         model, last = value, statement
         try:
-            built = traced(walk.rewriter, lambda trace: Builder(walk, trace, specs).block(stmts, model, last))
-            _check(walk, built, owner, last, model)
+            with walk.rewriter.attempt():
+                built = traced(walk.rewriter, lambda trace: Builder(walk, trace, specs).block(stmts, model, last))
+                _check(walk, built, owner, last, model)
         except Bail:
             continue
         _write(walk, built, owner, last, model)
@@ -267,6 +268,7 @@ def _write(walk: Walk, built: Built, owner: ast.AST, last: ast.stmt, model: ast.
     walk.insert_class(last, text)
     for statement in built.consumed:
         walk.remove(statement)
+        walk.keep_comments(statement)
         walk.skip.add(statement)
     start, end = walk.source.span(model)
     walk.rewriter.change(start, end, f"{name}({', '.join(parameters)})", last)

@@ -141,8 +141,10 @@ def _write(walk: Walk, stack: Stack, built: Built, owner: ast.AST) -> None:
     start, end = walk.source.span(stack.call)
     walk.rewriter.change(start, end, f"{name}({', '.join(parameters)})", statement)
     walk.skip.update(ast.walk(stack.call))
+    walk.keep_comments(stack.call)
     for added in stack.added:
         walk.remove(added)
+        walk.keep_comments(added)
         walk.skip.add(added)
     walk.models[name] = [v.layout for _, v in built.inputs]
     for spec in built.trace.recorded:

@@ -309,7 +309,8 @@ def traced(rewriter: Rewriter, build: Retry) -> Any:
     ordered: frozenset[ast.AST] = frozenset()
     while True:
         try:
-            return build(Trace(rewriter, ordered))
+            with rewriter.attempt():
+                return build(Trace(rewriter, ordered))
         except NeedsOrder as need:
             if need.node in ordered:
                 raise Bail("the order of flattened elements") from need
