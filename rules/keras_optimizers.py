@@ -14,7 +14,8 @@ RENAMED = {"lr": "learning_rate"}
 
 
 @rule("tf.keras.optimizers.Optimizer", "tf.optimizers.Optimizer",
-      "tf.keras.optimizers.experimental.Optimizer", renamed=RENAMED, pure=False)  # fmt: skip
+      "tf.keras.optimizers.experimental.Optimizer", renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class Optimizer(KerasOptimizer):
     """The base class.
 
@@ -38,7 +39,8 @@ def _moments(optimizer: KerasOptimizer, grads: Tensors, variables: Tensors, rest
 
 
 @rule("tf.keras.optimizers.Adam", "tf.optimizers.Adam", "tf.keras.optimizers.experimental.Adam",
-      "tf.keras.optimizers.legacy.Adam", renamed=RENAMED, pure=False)  # fmt: skip
+      "tf.keras.optimizers.legacy.Adam", renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class Adam(Optimizer):
     """Adam with Keras' epsilon, 1e-7 beside the root of the uncorrected average.
 
@@ -74,7 +76,8 @@ class Adam(Optimizer):
 
 
 @rule("tf.keras.optimizers.AdamW", "tf.optimizers.AdamW", "tf.keras.optimizers.experimental.AdamW",
-      renamed=RENAMED, pure=False)  # fmt: skip
+      renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class AdamW(Adam):
     """Adam with decoupled weight decay .004 (torch's default is .01); the epsilon is Keras', see Adam."""
 
@@ -87,7 +90,8 @@ class AdamW(Adam):
 
 
 @rule("tf.keras.optimizers.SGD", "tf.optimizers.SGD", "tf.keras.optimizers.experimental.SGD",
-      "tf.keras.optimizers.legacy.SGD", renamed=RENAMED, pure=False)  # fmt: skip
+      "tf.keras.optimizers.legacy.SGD", renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class SGD(Optimizer):
     """Gradient descent. The velocity includes the rate, ``v = momentum * v - rate * g``.
 
@@ -132,7 +136,8 @@ def _running(average: Tensors, values: Tensors, rho: float) -> None:
 
 
 @rule("tf.keras.optimizers.RMSprop", "tf.optimizers.RMSprop", "tf.keras.optimizers.experimental.RMSprop",
-      renamed=RENAMED, pure=False)  # fmt: skip
+      renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class RMSprop(Optimizer):
     """RMSprop with rho .9 and epsilon 1e-7 inside the root (torch: .99 and outside).
 
@@ -174,7 +179,8 @@ def _filled(made: torch.Tensor, value: float) -> torch.Tensor:
 
 
 @rule("tf.keras.optimizers.Adagrad", "tf.optimizers.Adagrad", "tf.keras.optimizers.experimental.Adagrad",
-      renamed=RENAMED, pure=False)  # fmt: skip
+      renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class Adagrad(Optimizer):
     """Adagrad whose accumulator starts at .1 (torch: 0), epsilon 1e-7 inside the root."""
 
@@ -198,7 +204,8 @@ class Adagrad(Optimizer):
 
 
 @rule("tf.keras.optimizers.Adadelta", "tf.optimizers.Adadelta", "tf.keras.optimizers.experimental.Adadelta",
-      "tf.keras.optimizers.legacy.Adadelta", renamed=RENAMED, pure=False)  # fmt: skip
+      "tf.keras.optimizers.legacy.Adadelta", renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class Adadelta(Optimizer):
     """Adadelta with rate .001 and rho .95 (torch: 1 and .9)."""
 
@@ -221,7 +228,8 @@ class Adadelta(Optimizer):
 
 
 @rule("tf.keras.optimizers.Adamax", "tf.optimizers.Adamax", "tf.keras.optimizers.experimental.Adamax",
-      "tf.keras.optimizers.legacy.Adamax", renamed=RENAMED, pure=False)  # fmt: skip
+      "tf.keras.optimizers.legacy.Adamax", renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class Adamax(Optimizer):
     """Adamax; epsilon is added to the norm at its use (torch takes the larger of the two inside the norm)."""
 
@@ -246,7 +254,8 @@ class Adamax(Optimizer):
 
 
 @rule("tf.keras.optimizers.Nadam", "tf.optimizers.Nadam", "tf.keras.optimizers.experimental.Nadam",
-      renamed=RENAMED, pure=False)  # fmt: skip
+      renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class Nadam(Optimizer):
     """Nadam with the momentum schedule ``beta_1 * (1 - .5 * .96**t)``; its product is kept with the count."""
 
@@ -285,7 +294,8 @@ class Nadam(Optimizer):
 
 
 @rule("tf.keras.optimizers.Ftrl", "tf.optimizers.Ftrl", "tf.keras.optimizers.experimental.Ftrl",
-      "tf.keras.optimizers.legacy.Ftrl", renamed=RENAMED, pure=False)  # fmt: skip
+      "tf.keras.optimizers.legacy.Ftrl", renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class Ftrl(Optimizer):
     """Follow the regularised leader; torch has no twin."""
 
@@ -331,7 +341,8 @@ class Ftrl(Optimizer):
         total.copy_(grown)
 
 
-@rule("tf.keras.optimizers.Lion", "tf.optimizers.Lion", renamed=RENAMED, pure=False)
+@rule("tf.keras.optimizers.Lion", "tf.optimizers.Lion", renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 class Lion(Optimizer):
     """The sign of an interpolated momentum, times the rate."""
 
@@ -363,7 +374,7 @@ def _squares(average: Tensors, grads: Tensors, rho: torch.Tensor) -> None:
     torch._foreach_add_(average, torch._foreach_mul(torch._foreach_mul(grads, grads), (1 - rho).item()))
 
 
-@rule("tf.keras.optimizers.legacy.RMSprop", renamed=RENAMED, pure=False)
+@rule("tf.keras.optimizers.legacy.RMSprop", renamed=RENAMED, pure=False, proved_by="tests/compat/test_optimizers.py")
 class LegacyRMSprop(RMSprop):
     """RMSprop of Keras 2: epsilon outside the root without momentum, inside it with momentum."""
 
@@ -384,7 +395,7 @@ class LegacyRMSprop(RMSprop):
         torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(grads, rate.item()), root))
 
 
-@rule("tf.keras.optimizers.legacy.Adagrad", renamed=RENAMED, pure=False)
+@rule("tf.keras.optimizers.legacy.Adagrad", renamed=RENAMED, pure=False, proved_by="tests/compat/test_optimizers.py")
 class LegacyAdagrad(Adagrad):
     """Adagrad of Keras 2: epsilon outside the root."""
 
@@ -395,7 +406,7 @@ class LegacyAdagrad(Adagrad):
         torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(grads, rate.item()), root))
 
 
-@rule("tf.keras.optimizers.legacy.Nadam", renamed=RENAMED, pure=False)
+@rule("tf.keras.optimizers.legacy.Nadam", renamed=RENAMED, pure=False, proved_by="tests/compat/test_optimizers.py")
 class LegacyNadam(Nadam):
     """Nadam of Keras 2: the schedule is ``.96**(.004 * t)``; ``schedule_decay`` is that factor."""
 
@@ -406,13 +417,14 @@ class LegacyNadam(Nadam):
         self.schedule_decay = schedule_decay
 
 
-@rule("tf.keras.optimizers.get", "tf.optimizers.get", pure=False)
+@rule("tf.keras.optimizers.get", "tf.optimizers.get", pure=False, proved_by="tests/compat/test_optimizers.py")
 def get(identifier):
     """An optimiser by name ("adam"), by configuration ({"class_name": ..., "config": ...}), or as it is."""
     return _get(identifier)
 
 
-@rule("tf.keras.optimizers.deserialize", "tf.optimizers.deserialize", pure=False)
+@rule("tf.keras.optimizers.deserialize", "tf.optimizers.deserialize", pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
 def deserialize(config, custom_objects=None):
     """An optimiser by its configuration, {"class_name": ..., "config": ...}."""
     return _get(config)

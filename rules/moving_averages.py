@@ -10,7 +10,7 @@ import torch
 from tfport.rule import rule
 
 
-@rule("tf.train.ExponentialMovingAverage", pure=False)
+@rule("tf.train.ExponentialMovingAverage", pure=False, proved_by="tests/compat/test_moving_averages.py")
 class ExponentialMovingAverage:
     """Averages of variables, started at their values: ``average -= (1 - decay) * (average - variable)``.
 
@@ -47,7 +47,8 @@ class ExponentialMovingAverage:
         return self._averages.get(id(var), (None, None))[1]
 
 
-@rule("tf.python.training.moving_averages.assign_moving_average", pure=False)
+@rule("tf.python.training.moving_averages.assign_moving_average", pure=False,
+      proved_by="tests/compat/test_moving_averages.py")  # fmt: skip
 def assign_moving_average(variable, value, decay, zero_debias=True, name=None):
     """Move ``variable`` towards ``value``: ``variable -= (variable - value) * (1 - decay)``, and return it.
 

@@ -11,8 +11,6 @@ import torch
 from tfport.compat.live import Live
 from tfport.rule import prove, rule
 
-NAME = "tf.keras.optimizers.schedules."
-
 
 def _f32(value: Any) -> torch.Tensor:
     """A number or tensor as a float32 tensor."""
@@ -24,7 +22,7 @@ def _positive(name: str, value: Any) -> None:
         raise ValueError(f"{name} is above 0, not {value}")
 
 
-@rule(NAME + "LearningRateSchedule")
+@rule("tf.keras.optimizers.schedules.LearningRateSchedule", proved_by="tests/compat/test_optimizers.py")
 class LearningRateSchedule:
     """The base class: an object called with the count of steps. Optimisers call it before every step.
 
@@ -48,7 +46,7 @@ class LearningRateSchedule:
         return cls(**config)
 
 
-@rule(NAME + "ExponentialDecay")
+@rule("tf.keras.optimizers.schedules.ExponentialDecay")
 @prove(0.1, 7, 0.9, then=[(0,), (1,), (7,), (23,), (50,)])
 @prove(0.1, 7, 0.9, staircase=True, then=[(0,), (1,), (7,), (23,), (50,)])
 @prove(0.1, 0, 0.9, raises=True)
@@ -72,7 +70,7 @@ class ExponentialDecay(LearningRateSchedule):
         return _f32(self.initial_learning_rate) * _f32(self.decay_rate) ** part
 
 
-@rule(NAME + "InverseTimeDecay")
+@rule("tf.keras.optimizers.schedules.InverseTimeDecay")
 @prove(0.1, 7, 0.5, then=[(0,), (1,), (7,), (23,), (50,)])
 @prove(0.1, 7, 0.5, staircase=True, then=[(0,), (1,), (7,), (23,), (50,)])
 class InverseTimeDecay(LearningRateSchedule):
@@ -95,7 +93,7 @@ class InverseTimeDecay(LearningRateSchedule):
         return _f32(self.initial_learning_rate) / (1 + _f32(self.decay_rate) * part)
 
 
-@rule(NAME + "PiecewiseConstantDecay")
+@rule("tf.keras.optimizers.schedules.PiecewiseConstantDecay")
 @prove([1, 7, 23], [0.1, 0.05, 0.02, 0.01], then=[(0,), (1,), (7,), (23,), (50,)])
 @prove([1], [0.1], raises=True)
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -119,7 +117,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         return result
 
 
-@rule(NAME + "PolynomialDecay")
+@rule("tf.keras.optimizers.schedules.PolynomialDecay")
 @prove(0.1, 20, then=[(0,), (1,), (7,), (23,), (50,)])
 @prove(0.1, 12, power=0.5, cycle=True, then=[(0,), (1,), (7,), (23,), (50,)])
 class PolynomialDecay(LearningRateSchedule):
@@ -145,7 +143,7 @@ class PolynomialDecay(LearningRateSchedule):
         return (_f32(self.initial_learning_rate) - end) * (1 - now / steps) ** _f32(self.power) + end
 
 
-@rule(NAME + "CosineDecay", "tf.keras.experimental.CosineDecay")
+@rule("tf.keras.optimizers.schedules.CosineDecay", "tf.keras.experimental.CosineDecay")
 @prove(0.1, 30, alpha=0.1, then=[(0,), (1,), (7,), (23,), (50,)])
 @prove(0.01, 30, warmup_target=0.2, warmup_steps=10, then=[(0,), (1,), (7,), (23,), (50,)])
 class CosineDecay(LearningRateSchedule):
@@ -182,7 +180,7 @@ class CosineDecay(LearningRateSchedule):
         return top * ((1 - self.alpha) * shape + self.alpha)
 
 
-@rule(NAME + "CosineDecayRestarts", "tf.keras.experimental.CosineDecayRestarts")
+@rule("tf.keras.optimizers.schedules.CosineDecayRestarts", "tf.keras.experimental.CosineDecayRestarts")
 @prove(0.1, 9, then=[(0,), (1,), (7,), (23,), (50,)])
 @prove(0.1, 9, t_mul=1.0, m_mul=0.9, then=[(0,), (1,), (7,), (23,), (50,)])
 class CosineDecayRestarts(LearningRateSchedule):

@@ -21,7 +21,7 @@ CONSTANTS = {"tf.UnconnectedGradients.NONE": "none", "tf.UnconnectedGradients.ZE
 _RECORDING: list[GradientTape] = []
 
 
-@rule("tf.GradientTape", "tf.autodiff.GradientTape", pure=False)
+@rule("tf.GradientTape", "tf.autodiff.GradientTape", pure=False, proved_by="tests/compat/test_tape.py")
 class GradientTape:
     """Record what happens inside ``with``, then ask for gradients. None stands for "not connected".
 
@@ -211,7 +211,7 @@ class GradientTape:
         return id(source) in self._watched or (self._automatic and variable)
 
 
-@rule("tf.gradients", pure=False)
+@rule("tf.gradients", pure=False, proved_by="tests/compat/test_tape.py")
 def gradients(ys, xs, grad_ys=None, name="gradients", colocate_gradients_with_ops=False, gate_gradients=False,
               aggregation_method=None, stop_gradients=None, unconnected_gradients="none"):  # fmt: skip
     """The gradients of the sum of ``ys`` by each of ``xs``, a list; they can be differentiated again.
@@ -230,7 +230,7 @@ def _gradients(ys, xs, grad_ys, stop_gradients, unconnected):
     return fill_unconnected(grads, sources, unconnected)
 
 
-@rule("tf.custom_gradient", pure=False)
+@rule("tf.custom_gradient", pure=False, proved_by="tests/compat/test_tape.py")
 def custom_gradient(f):
     """A decorator: ``f`` returns (value, gradient function), the latter from upstream to the arguments.
 

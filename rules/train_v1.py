@@ -14,7 +14,7 @@ from tfport.rule import rule
 Params = Iterable[Any] | None
 
 
-@rule("tf.train.Optimizer", pure=False)
+@rule("tf.train.Optimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class Optimizer(V1Optimizer):
     """The base class of TensorFlow 1's optimisers."""
 
@@ -26,7 +26,7 @@ def _toward(average: Tensors, values: Tensors, rest: float) -> None:
     torch._foreach_add_(average, values)
 
 
-@rule("tf.train.AdamOptimizer", pure=False)
+@rule("tf.train.AdamOptimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class AdamOptimizer(Optimizer):
     """Adam with epsilon 1e-8 beside the root of the uncorrected average; torch's is another (see Keras').
 
@@ -59,7 +59,7 @@ class AdamOptimizer(Optimizer):
         torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(m, alpha.item()), root))
 
 
-@rule("tf.train.GradientDescentOptimizer", pure=False)
+@rule("tf.train.GradientDescentOptimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class GradientDescentOptimizer(Optimizer):
     """``variable -= rate * gradient``; torch.optim.SGD without momentum is the same."""
 
@@ -71,7 +71,7 @@ class GradientDescentOptimizer(Optimizer):
         torch._foreach_sub_(variables, torch._foreach_mul(grads, rate.item()))
 
 
-@rule("tf.train.MomentumOptimizer", pure=False)
+@rule("tf.train.MomentumOptimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class MomentumOptimizer(Optimizer):
     """``a = momentum * a + g; variable -= rate * a``, the form of torch.optim.SGD, not that of Keras' SGD."""
 
@@ -94,7 +94,7 @@ class MomentumOptimizer(Optimizer):
             torch._foreach_sub_(variables, torch._foreach_mul(total, rate.item()))
 
 
-@rule("tf.train.RMSPropOptimizer", pure=False)
+@rule("tf.train.RMSPropOptimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class RMSPropOptimizer(Optimizer):
     """RMSprop whose average starts at 1 (torch, Keras: 0), epsilon 1e-10 inside the root.
 
@@ -133,7 +133,7 @@ class RMSPropOptimizer(Optimizer):
         torch._foreach_sub_(variables, moved)
 
 
-@rule("tf.train.AdagradOptimizer", pure=False)
+@rule("tf.train.AdagradOptimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class AdagradOptimizer(Optimizer):
     """Adagrad without epsilon; the accumulator starts at .1 (torch: 0, epsilon 1e-10)."""
 
@@ -156,7 +156,7 @@ class AdagradOptimizer(Optimizer):
         torch._foreach_sub_(variables, move)
 
 
-@rule("tf.train.AdadeltaOptimizer", pure=False)
+@rule("tf.train.AdadeltaOptimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class AdadeltaOptimizer(Optimizer):
     """Adadelta with rate .001, rho .95 and epsilon 1e-8 (torch: 1, .9, 1e-6)."""
 
@@ -182,7 +182,7 @@ class AdadeltaOptimizer(Optimizer):
         torch._foreach_add_(moves, torch._foreach_mul(torch._foreach_mul(move, move), (1 - rho).item()))
 
 
-@rule("tf.train.FtrlOptimizer", pure=False)
+@rule("tf.train.FtrlOptimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class FtrlOptimizer(Optimizer):
     """Follow the regularised leader; torch has no twin."""
 

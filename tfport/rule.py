@@ -60,6 +60,7 @@ class Rule:
     proofs: tuple[Proof, ...]
     weights: Mapping[str, tuple[str, str]] | None = None
     layout: str = "any"
+    proved_by: str | None = None
 
     @property
     def primary(self) -> str:
@@ -90,16 +91,19 @@ def prove(*args: Any, grad: bool = True, rtol: float | None = None, atol: float 
 
 
 def rule(*names: str, renamed: Mapping[str, str] | None = None, version: int | None = None,
-         returns: str | None = None, pure: bool = True) -> Callable[[Function], Function]:  # fmt: skip
+         returns: str | None = None, pure: bool = True,
+         proved_by: str | None = None) -> Callable[[Function], Function]:  # fmt: skip
     """Register a function as the port of ``names``; the first is the one that compat mirrors.
 
     ``renamed`` maps other spellings of a keyword to the parameter; ``version`` 1 or 2 binds the rule to programs of
     that TensorFlow; ``returns`` tells the converter what is known of the result (a parameter's name for its dtype,
-    a dtype, "float", "python").
+    a dtype, "float", "python"). ``proved_by`` names the test file, relative to the folder above the rules', that proves a
+    rule which no single call proves: an optimizer, a file, a flag. It must mention the rule by the last part of a name.
     """
 
     def register(function: Function) -> Function:
-        entry = Rule(names, function, renamed or {}, version, returns, pure, vars(function).get("proofs", ()))
+        entry = Rule(names, function, renamed or {}, version, returns, pure, vars(function).get("proofs", ()),
+                     proved_by=proved_by)  # fmt: skip
         REGISTRY[names[0]] = entry
         if isinstance(function, type):  # a class is published as it is, and never inlined
             function.rule = entry  # type: ignore[attr-defined]

@@ -109,7 +109,8 @@ def compare(build, *shapes, training=False, rtol=1e-5, integers=None, gradients=
         results = result if isinstance(result, list | tuple) else [result]
         loss = tf.add_n([tf.reduce_sum(tf.sin(r * 1.3)) for r in results])
     trained = [v for v, *_ in pairs if v.trainable]
-    slopes = tape.gradient(loss, [*trained, *([] if integers else constants)])
+    wanted = [*trained, *([] if integers else constants)]
+    slopes = tape.gradient(loss, wanted) if gradients else []
     twin.train(training)
     record = twin.tfport_record
     layouts = [a["layout"] for a in record["arguments"]]

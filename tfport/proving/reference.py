@@ -74,12 +74,27 @@ def resolve(name: str, version: int, keras2: bool = False) -> Any:
         return _slim(name) if version == 1 else None
     tf = tensorflow()
     path = name.removeprefix("tf.")
+    if path.startswith("compat.either."):
+        path = path.removeprefix("compat.either.")
     if path.startswith("compat.v1."):
         return _walk(tf.compat.v1, path.removeprefix("compat.v1.")) if version == 1 else None
     found = _walk(tf if version == 2 else tf.compat.v1, path)
     if keras2 and found is None and path.startswith("keras.") and importlib.util.find_spec("tf_keras"):
         found = _walk(importlib.import_module("tf_keras"), path.removeprefix("keras."))
+    if found is None and version == 2 and path.startswith("keras."):
+        found = _inside(f"keras.src.{path.removeprefix('keras.')}")
+    if found is None and version == 1 and path.startswith("python."):
+        found = _inside(f"tensorflow.{path}")
     return found
+
+
+def _inside(dotted: str) -> Any:
+    """A name of a module that is not part of the public interface but is imported by programs; None if there is none."""
+    module, _, name = dotted.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError:
+        return None
 
 
 def _walk(root: Any, path: str) -> Any:

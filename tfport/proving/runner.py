@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import inspect
+import re
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -29,11 +31,17 @@ def prove_rule(rule: Rule, *, source: bool = True, rules: Sequence[Path] = ()) -
 
     ``source`` also converts each call as text (skipped while this tfport has no converter); ``rules`` are folders
     of user rules that the converter needs to know of. A rule without a proof, or whose names TensorFlow does not
-    have, gives one failed outcome.
+    have, gives one failed outcome. Of a rule with ``proved_by`` the signature is compared where TensorFlow has one,
+    and the test file must exist and speak of it; pytest runs that file.
     """
     if rule.weights is not None:
         return []
     known = reference.references(rule)
+    if rule.proved_by is not None:
+        failures = [*tested_failures(rule), *(f for each in known for f in signature_failures(rule, each))]
+        elsewhere = Outcome(rule.primary, f"proved by {rule.proved_by}", tuple(failures))
+        if failures or not rule.proofs:
+            return [elsewhere]
     if not known:
         names = ", ".join(rule.names)
         return [Outcome(rule.primary, "", (Failure("proofs", f"this TensorFlow has no function named {names}"),))]
@@ -49,6 +57,18 @@ def prove_rule(rule: Rule, *, source: bool = True, rules: Sequence[Path] = ()) -
         failures = _prove(rule, function, proof, known, rules if source else None)
         outcomes.append(Outcome(rule.primary, described(proof), tuple(failures)))
     return outcomes
+
+
+def tested_failures(rule: Rule) -> list[Failure]:
+    """What is wrong with ``proved_by``: the file is missing, or does not name the rule (its last part, as a word)."""
+    code = inspect.getsourcefile(inspect.unwrap(rule.function))
+    file = Path(str(code)).resolve().parent.parent / str(rule.proved_by)
+    if not file.is_file():
+        return [Failure("proofs", f"{rule.proved_by} is not a file")]
+    words = {name.rpartition(".")[2] for name in rule.names}
+    if not any(re.search(rf"\b{re.escape(word)}\b", file.read_text(encoding="utf-8")) for word in words):
+        return [Failure("proofs", f"{rule.proved_by} does not mention {' or '.join(sorted(words))}")]
+    return []
 
 
 def _prove(rule: Rule, function: Callable[..., Any], proof: Proof, known: Sequence[reference.Reference],
@@ -116,7 +136,9 @@ def _raises(run: Callable[[], Any]) -> bool:
 
 
 def prove_constants(module: types.ModuleType) -> list[Outcome]:
-    """The module's CONSTANTS: dtypes by name, numbers by value; for anything else that TensorFlow has the name."""
+    """The module's CONSTANTS: dtypes by name, numbers by value; for anything else, documentation text included, that
+    TensorFlow has the name.
+    """
     outcomes = []
     for name, value in getattr(module, "CONSTANTS", {}).items():
         theirs, there = _constant(name)
@@ -126,7 +148,7 @@ def prove_constants(module: types.ModuleType) -> list[Outcome]:
         else:
             want, have = reference.plain(theirs), candidate.plain(value)
             plain = isinstance(want, (bool, int, float, str, tuple, type(None)))
-            if plain and want != have and not (want != want and have != have):
+            if plain and "_DOC" not in name and want != have and not (want != want and have != have):
                 failures = (Failure("value", f"{have!r}, TensorFlow has {want!r}"),)
         outcomes.append(Outcome(name, "constant", failures))
     return outcomes
@@ -140,7 +162,8 @@ def _constant(name: str) -> tuple[Any, bool]:
             root = getattr(root, part, None)
         if hasattr(root, path[-1]):
             return getattr(root, path[-1]), True
-    return None, False
+    found = reference.resolve(name, 2)
+    return found, found is not None
 
 
 def load(path: Path) -> list[types.ModuleType]:

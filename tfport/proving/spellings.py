@@ -12,6 +12,7 @@ from tfport.proving.reference import METHOD, is_property
 from tfport.proving.trees import leaves, tree_map
 from tfport.rule import Rule
 
+EITHER = "tf.compat.either."  # rules for programs that do not say which TensorFlow they are for
 IMPORTS = {0: "import tensorflow as tf", 1: "import tensorflow.compat.v1 as tf", 2: "import tensorflow.compat.v2 as tf"}
 
 
@@ -57,7 +58,7 @@ def _all(rule: Rule, call: Call, known: frozenset[str]) -> Iterator[Spelling]:
     version = rule.version or 0
     name = rule.primary
     yield _spelling("as written", rule, call, name, version, call.args, call.kwargs)
-    if rule.version is None:
+    if rule.version is None and not name.startswith(EITHER):
         yield _spelling("as written, compat.v1", rule, call, name, 1, call.args, call.kwargs)
     for other in rule.names[1:]:
         yield _spelling(f"under the name {other}", rule, call, other, version, call.args, call.kwargs)
@@ -139,7 +140,9 @@ def _spelling(label: str, rule: Rule, call: Call, name: str, version: int, args:
         member = name.removeprefix(METHOD)
         expression = f"{parts[0]}.{member}" + ("" if is_property(member) else f"({', '.join(parts[1:])})")
     else:
-        spelled = f"tf.{name.removeprefix('tf.compat.v1.')}" if name.startswith("tf.compat.v1.") else name
+        spelled = name
+        for room in ("tf.compat.v1.", EITHER):
+            spelled = f"tf.{spelled.removeprefix(room)}" if spelled.startswith(room) else spelled
         expression = f"{spelled}({', '.join(parts)})"
     lines = [*(made or ())]
     if call.then:

@@ -107,7 +107,7 @@ class Walk:
         self.removed: dict[ast.stmt, str] = {}  # statement -> text that stays
         self.skip: set[ast.AST] = set()
         self.before: list[tuple[ast.AST, str]] = []  # text to insert above a statement
-        self.record: dict = {"models": {}, "arguments": []}
+        self.record: dict = {"models": {}, "arguments": [], "results": []}
         self.kept_lines: set[int] = set()  # lines whose comments were written elsewhere
         self.models: dict[str, list[str]] = {}  # class made of a model -> layouts of its inputs
         self.sessions = self.rewriter.sessions = sessions.prepare(self)
@@ -362,9 +362,17 @@ class Walk:
         for statement, found in self.rewriter.marks.items():
             line = self.source.first_line(statement)
             indent = self.source.indent(line)
-            text = "".join(f"{indent}{finding.mark()}\n" for finding in found)
+            present = self._comment_lines_above(line)
+            text = "".join(f"{indent}{f.mark()}\n" for f in found if f.mark() not in present)
             edits.append(Edit(self.source.starts[line - 1], self.source.starts[line - 1], text))
         return edits
+
+    def _comment_lines_above(self, line: int) -> set[str]:
+        found = set()
+        while line > 1 and self.source.lines[line - 2].lstrip().startswith("#"):
+            line -= 1
+            found.add(self.source.lines[line - 1].strip())
+        return found
 
     def _insertions(self) -> list[Edit]:
         return [_insertion(statement, self.source, text).edit for statement, text in self.before]

@@ -35,6 +35,7 @@ _INT_CALLS = frozenset({"len", "int", "ord", "hash"})
 _NUMBER_CALLS = frozenset({"float"})
 _LIST_CALLS = frozenset({"list", "tuple", "sorted", "zip", "range", "enumerate", "map", "filter"})
 _STR_CALLS = frozenset({"str", "repr", "format"})
+TOLD = (ast.Name, ast.Attribute, ast.Call)
 BUDGET = 2000  # steps for one question; names that rebind each other in a loop would take exponentially many
 
 
@@ -55,6 +56,11 @@ class Facts:
         self._busy: set[ast.AST] = set()
         self._cut = False  # whether the evaluation under way met itself
         self._steps = 0
+        self.told: Callable[[ast.AST], Fact | None] | None = None  # what is known of models and their calls
+
+    def forget(self) -> None:
+        """Drop what was found so far; it was found with less known."""
+        self._cache.clear()
 
     def of(self, node: ast.AST) -> Fact:
         """The fact of an expression."""
@@ -66,6 +72,9 @@ class Facts:
         if node in self._busy or self._steps > BUDGET:
             self._cut = True
             return NOTHING
+        if self.told is not None and isinstance(node, TOLD) and (told := self.told(node)) is not None:
+            self._cache[node] = told
+            return told
         outer, self._cut = self._cut, False
         self._busy.add(node)
         handler = getattr(self, f"_{type(node).__name__}", None)

@@ -14,6 +14,7 @@ CODES = {
     "TFP105": "a TensorFlow module is used as a value",
     "TFP106": "a TensorFlow name is assigned to or deleted",
     "TFP107": "graph plumbing that cannot be restructured soundly",
+    "TFP108": "the new text does not fit into an f-string",
     "TFP201": "the layout of an argument changed from NHWC to NCHW",
     "TFP202": "code that has no counterpart in PyTorch was removed",
     "TFP301": "the file does not use TensorFlow; it is left as it is",

@@ -122,7 +122,7 @@ class Names:
         pairs = self._pairs(node) or [(target, node.value) for target in node.targets]
         for target, value in pairs:
             if isinstance(target, ast.Name):
-                self._bind(scope, target.id, Binding(node, value=value))
+                self._bind(scope, target.id, Binding(node, imported_by_name(value), value))
         return False
 
     def _on_AugAssign(self, node: ast.AugAssign, scope: Scope) -> bool:
@@ -344,6 +344,19 @@ class Names:
         if isinstance(node, ast.IfExp):
             return self._joined([Binding(node, value=node.body), Binding(node, value=node.orelse)])
         return None
+
+
+def imported_by_name(node: ast.AST) -> Canonical | None:
+    """What ``importlib.import_module("tensorflow.x")`` or ``__import__("tensorflow")`` brings, None for anything else."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    module: ast.expr = node.args[0]
+    if isinstance(module, ast.JoinedStr) and module.values:
+        module = module.values[0]
+    if function not in ("import_module", "__import__") or not isinstance(module, ast.Constant):
+        return None
+    return canonical(module.value.rstrip(".")) if isinstance(module.value, str) else None
 
 
 def mentions_tensorflow(text: str) -> bool:

@@ -9,14 +9,14 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfport.source import loops, purity, sessions, shapes_of_tensors, versions
+from tfport.source import fstrings, loops, purity, sessions, shapes_of_tensors, slices, versions
 from tfport.source.advice import advice
-from tfport.source.canonical import Canonical, canonical
+from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
 from tfport.source.findings import Finding, Tiers
 from tfport.source.imports import Imports
 from tfport.source.inline import MODULES, Argument, Inliner, Undecided
-from tfport.source.names import Ambiguous, Names
+from tfport.source.names import Ambiguous, Names, imported_by_name
 from tfport.source.rulebook import Parameter, Rulebook, RuleText
 from tfport.source.text import Edit, Fragment, Source, children, is_bracketed, parenthesised, precedence, required, splice
 from tfport.source.values import Fact, Symbol, of_value
@@ -54,7 +54,10 @@ class Rewriter:
         self.dirty = self._ancestors()
         self.statement: ast.AST = source.tree
         self.sessions: sessions.FetchOnly | None = None
+        self.overrides: dict[ast.AST, Fragment] = {}  # expressions whose new text is decided elsewhere
         loops.assume_tensors(source.tree, names, self.facts)
+        for node in slices.backwards(source.tree, self.facts):
+            self.touch(node)
 
     def touch(self, node: ast.AST) -> None:
         """Make the walk look at a node that holds no TensorFlow name itself."""
@@ -148,6 +151,8 @@ class Rewriter:
 
     def expr(self, node: ast.AST) -> Fragment:
         """The new text of an expression."""
+        if node in self.overrides:
+            return self.overrides[node]
         if node not in self.dirty:
             return Fragment(self.source.segment(node), precedence(node))
         for special in SPECIALS:
@@ -161,7 +166,30 @@ class Rewriter:
         return self._children(node)
 
     def _children(self, node: ast.AST) -> Fragment:
+        if isinstance(node, ast.JoinedStr):
+            return self._formatted(node)
         return splice(self.source, node, {c: self.expr(c) for c in self.dirty_children(node)})
+
+    def _formatted(self, node: ast.JoinedStr) -> Fragment:
+        """An f-string; the new text of a field must do without the literal's own quotes."""
+        literal = self.source.segment(node)
+        plain = literal.count(literal.lstrip("rRbBfFuU")[0]) <= 2  # one literal: its quote is known
+        replaced = {}
+        for field in fstrings.fields(node):
+            if field.value not in self.dirty:
+                continue
+            new = self.expr(field.value)
+            text = fstrings.requoted(new.text, literal)
+            if text is None or (text != new.text and not plain):
+                self.mark(field.value, "TFP108", self._first_hit(field.value), "the new text does not fit into the f-string",
+                          "take the expression out of the f-string")  # fmt: skip
+            else:
+                replaced[field.value] = Fragment(text, new.precedence)
+        return splice(self.source, node, replaced)
+
+    def _first_hit(self, node: ast.AST) -> str:
+        found = next((self.hits[n] for n in ast.walk(node) if n in self.hits), None)
+        return found.name if isinstance(found, Canonical) else "tensorflow"
 
     def dirty_children(self, node: ast.AST) -> Iterator[ast.AST]:
         """The outermost expressions below a node that hold something to rewrite."""
@@ -196,7 +224,7 @@ class Rewriter:
         return Fragment(self.source.segment(node))
 
     def _ambiguous(self, node: ast.AST, meaning: Ambiguous) -> Fragment:
-        names = " or ".join(meaning.names)
+        names = "|".join(meaning.names)
         self.mark(node, "TFP102", names, "the name may or may not come from TensorFlow", "bind it once")
         return Fragment(self.source.segment(node))
 
@@ -412,7 +440,7 @@ LAYER_OPTIONS = frozenset(
     "name trainable dtype input_shape batch_input_shape input_dim input_length weights autocast data_format "
     "activity_regularizer batch_size dynamic".split()
 )
-SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch]
+SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special]
 
 
 def direct_expressions(node: ast.AST) -> Iterator[tuple[ast.AST, str, ast.AST]]:
@@ -435,24 +463,11 @@ def find_hits(tree: ast.Module, names: Names, book: Rulebook) -> Iterator[tuple[
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods:
             if names.resolve(node.func) is None and not _is_self(node.func.value):
                 yield node, Canonical(f"tf.Tensor.{node.func.attr}")
-        elif isinstance(node, ast.Call) and (imported := _imported_by_name(node)) is not None:
+        elif isinstance(node, ast.Call) and (imported := imported_by_name(node)) is not None:
             yield node.args[0], imported
         elif isinstance(node, ast.Attribute) and node.attr in shapes_of_tensors.ATTRIBUTES:
             if names.resolve(node) is None and shapes_of_tensors.matches(node):
                 yield node, Canonical(f"tf.TensorShape.{node.attr}")
-
-
-def _imported_by_name(node: ast.Call) -> Canonical | None:
-    """``importlib.import_module("tensorflow.x")`` and ``__import__("tensorflow")``."""
-    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if function not in ("import_module", "__import__") or not node.args:
-        return None
-    module = node.args[0]
-    if isinstance(module, ast.JoinedStr) and module.values:
-        module = module.values[0]  # type: ignore[assignment]
-    if not isinstance(module, ast.Constant) or not isinstance(module.value, str):
-        return None
-    return canonical(module.value.rstrip("."))
 
 
 def _outermost(node: ast.Name, names: Names, book: Rulebook) -> Iterator[tuple[ast.AST, Canonical | Ambiguous]]:

@@ -147,13 +147,15 @@ class Rulebook:
             if kind == "function" and isinstance(node, ast.ClassDef):
                 kind = "class"
             options = {k.arg: _literal(k.value, constants) for k in decorator.keywords if k.arg}
-            names = tuple(str(n) for a in decorator.args for n in _as_names(a, constants))
+            names = tuple(n and str(n) for a in decorator.args for n in _as_names(a, constants))
             if kind == "method":
                 names = tuple(f"tf.Tensor.{n}" for n in names)
             rule = RuleText(
                 names, kind, node, source, file.name, imports, options.pop("renamed", None) or {},
                 options.pop("version", None), options.pop("returns", None), options.pop("pure", True), options,
             )  # fmt: skip
+            if not names or not all(names):  # a name that is computed would be lost in silence
+                raise ValueError(f"{file.name}: the names of rule {node.name} must be literals")
             self.primaries[rule.primary] = rule
             for name in names:
                 self.rules.setdefault(name, []).append(rule)

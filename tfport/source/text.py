@@ -9,6 +9,8 @@ import io
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 
+from tfport.source.fstrings import relocate
+
 
 @dataclasses.dataclass(frozen=True)
 class Fragment:
@@ -92,6 +94,7 @@ class Source:
             starts.append(starts[-1] + len(line) + 1)
         self.starts = starts
         self._comments: list[tuple[int, int, str]] | None = None
+        relocate(self)
         self.dedented: dict[int, int] = {}  # 1-based line -> columns that its block moves to the left
 
     def offset(self, line: int, column: int) -> int:

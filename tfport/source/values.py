@@ -28,7 +28,7 @@ class Fact:
     """What is known of an expression's value.
 
     ``kind``: "tensor", "number" (Python int, float or bool), "int", "list" (list or tuple), "array" (NumPy), "shape"
-    (torch.Size), "str", "none", "dtype", "module", "callable" or "?".
+    (torch.Size), "str", "none", "dtype", "module", "callable", "model" or "?".
     ``dtype``: a name such as "float32", "float" for some floating dtype, "?" if unknown. ``value``: the Python value
     where it is known; lists may hold UNKNOWN items.
     """

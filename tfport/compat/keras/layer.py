@@ -153,6 +153,7 @@ class Layer(nn.Module):
             return
         self.built = True
         self.build(shapes[0] if len(shapes) == 1 else shapes)
+        self.train(self.training)  # what was made just now is in this layer's mode
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         outer, inner = building.Order.now, self.layout

@@ -422,7 +422,7 @@ class Sequential(Functional):
                 self.build(tuple(value.shape))
             else:
                 tensor = next(iter(building.tensors_in(args)))
-                self.build(building.tf_shape(tensor))
+                self.build(building.tf_shape(tensor, building.Order.now))
                 self.to(tensor.device)
         return super().__call__(*args, **kwargs)
 

@@ -320,6 +320,9 @@ def note_model(walk: Walk, name: str, kind: str, layers: list[dict[str, Any]], i
         "outputs": [_layout_name(v) for v in outputs],
         **({"builder": builder} if builder else {}),
     }
+    for place, value in enumerate(outputs):
+        change = f"{_layout_name(value, True)} -> {_layout_name(value)}" if value.layout == "first" and len(value.shape) > 2 else None
+        walk.record["results"].append({"where": f"{name}.forward", "result": place, "layout": change})
     for argument, value in inputs:
         if value.layout == "first" and len(value.shape) > 2:
             change = f"{_layout_name(value, True)} -> {_layout_name(value)}"

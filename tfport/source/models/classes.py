@@ -60,6 +60,12 @@ def initial_values(walk: Walk, modules: Sequence[Module]) -> list[str]:
         else:
             lines.append(f"for layer in ({', '.join(names)}):")
             lines += [INDENT + _initialise(nn, f"layer.{p}", function) for p, function in initialisers]
+    helped: dict[str, list[str]] = {}
+    for module in modules:
+        if module.helper is not None:
+            helped.setdefault(module.helper, []).append(f"self.{module.attribute}")
+    compat = walk.rewriter.imports.use("compat") if helped else ""
+    lines += [f"{compat}.keras.initialise({', '.join(names)}, {options})" for options, names in helped.items()]
     return lines
 
 

@@ -98,7 +98,7 @@ def value_of(rewriter: Rewriter, name: str, node: ast.expr) -> Any:
     value = rewriter.facts.of(node).value
     if is_known(value) and not isinstance(value, Symbol):
         return value
-    if name in SIZES and isinstance(node, ast.Name | ast.BinOp):
+    if name in SIZES and isinstance(node, ast.Name | ast.BinOp | ast.Attribute):
         return Symbol(rewriter.source.segment(node))
     return UNKNOWN
 
@@ -141,7 +141,13 @@ def _default(spec: LayerSpec, name: str, parameter: Parameter) -> Argument:
     return _argument(spec.values[name], None)
 
 
+class Spelt(Symbol):
+    """A value known at run time only; a rule's tests find it equal to no constant and so take the general branch."""
+
+
 def _argument(value: Any, fragment: Fragment | None) -> Argument:
+    if isinstance(value, Spelt):
+        return Argument(Fragment(value.text, precedence(ast.parse(value.text, mode="eval").body)), Fact("dtype", value=value))
     if isinstance(value, Symbol):
         tree = ast.parse(value.text, mode="eval").body
         return Argument(Fragment(value.text, precedence(tree)), Fact("int"))

@@ -27,7 +27,9 @@ ATTRIBUTES = {
     "Conv2DTranspose": "deconv", "Conv1DTranspose": "deconv", "DepthwiseConv2D": "depthwise", "Dropout": "dropout",
     "SeparableConv2D": "separable", "Embedding": "embedding", "ZeroPadding2D": "pad", "UpSampling2D": "upsample",
 }  # fmt: skip
-EXPRESSIONS = frozenset({"Activation", "Flatten", "Add", "Subtract", "Multiply", "Concatenate", "Rescaling", "Identity", "ReLU"})
+EXPRESSIONS = frozenset({"Activation", "Flatten", "Add", "Subtract", "Multiply", "Concatenate", "Rescaling", "Identity", "ReLU",
+                         "Reshape"})  # fmt: skip
+WINDOW = ("kernel_size", "strides", "pool_size", "dilation_rate")
 OPERATORS = {"Add": (" + ", 12), "Subtract": (" - ", 12), "Multiply": (" * ", 13)}
 INITIALISERS = {  # variable -> (argument, {Keras' initialiser: torch's, None where torch's default is the same})
     "kernel": ("kernel_initializer", {"glorot_uniform": "xavier_uniform_", "he_uniform": "kaiming_uniform_",
@@ -78,9 +80,10 @@ class Module:
     spec: LayerSpec
     attribute: str
     constructor: str
-    initialisers: list[tuple[str, str]]  # (parameter, torch.nn.init function)
+    initialisers: list[tuple[str, str]] | None  # (parameter, torch.nn.init function)
     record: dict[str, Any]
     shapes: tuple[Shape, ...]
+    helper: str | None = None  # arguments of compat.keras.initialise where `initialisers` is None
 
 
 class Trace:
@@ -118,7 +121,7 @@ class Trace:
         if activation is not None and spec.class_name != "Activation":
             made = Fragment(activations.text(self.rewriter, activation, made.text, self._channel(wanted, shape)))
         keeps = flat if flat is not None and spec.class_name != "Dense" else None
-        layout = wanted if len(shape) > 2 else "last"
+        layout = wanted if len(shape) > 2 and spec.class_name != "Reshape" else "last"
         number = self.called(spec, values)
         if spec.class_name == "Flatten":
             return dataclasses.replace(self._flattened(spec, values[0], shape), node=number)
@@ -130,9 +133,7 @@ class Trace:
 
     def _output_shape(self, spec: LayerSpec, shapes: list[Shape]) -> Shape:
         values = spec.values
-        if spec.class_name == "Reshape":
-            raise Bail("Reshape")
-        for name in ("kernel_size", "strides", "padding", "pool_size", "dilation_rate", "size", "cropping", "axis"):
+        for name in (*WINDOW, "padding", "size", "cropping", "axis", "target_shape"):
             if name in values and not is_known(values[name]):
                 raise Bail(f"{name} of {spec.class_name} is not known")
         try:
@@ -158,7 +159,7 @@ class Trace:
     def _wish(self, spec: LayerSpec, values: Sequence[Value]) -> str:
         rank = max(len(v.shape) for v in values)
         layout = spec.rule.options.get("layout", "any")
-        if rank < 3 or layout == "last":
+        if rank < 3 or layout in ("last", "reshape"):
             return "last"
         if layout == "first":
             axis = spec.values.get("axis", -1)
@@ -205,6 +206,8 @@ class Trace:
             return Fragment(activations.text(self.rewriter, "relu", texts[0].text, -1)) if plain else None
         if name == "Rescaling":
             return self._rescaled(spec, texts[0])
+        if name == "Reshape":
+            return _reshaped(texts[0], spec.values["target_shape"])
         return texts[0]
 
     def _rescaled(self, spec: LayerSpec, text: Fragment) -> Fragment | None:
@@ -232,24 +235,29 @@ class Trace:
 
     def _make(self, spec: LayerSpec, shapes: list[Shape], layout: str, flat: tuple[int, ...] | None) -> Module:
         shape = max(shapes, key=len)
+        constructor = self._constructor(spec, shape, layout)
+        record = self._record(spec, self._attribute(spec), self._weights(spec, shape, flat))
+        initialisers = self._initialisers(spec, record["weights"])
+        made = Module(spec, record["path"], constructor, initialisers, record, tuple(shapes), self._helper(spec, initialisers))
+        self.modules[spec] = made
+        return made
+
+    def _constructor(self, spec: LayerSpec, shape: Shape, layout: str) -> str:
+        """The module's constructor for inputs of this shape in this layout."""
         values = dict(spec.values)
         if "axis" in values:
             values["axis"] = map_axes(layout, values["axis"], len(shape))
         facts = {"channels": shape[-1], "size": reordered(shape, layout)[1:], "dim": 1 if layout == "first" else -1,
                  "rank": len(shape)}  # fmt: skip
         facts = {n: v for n, v in facts.items() if n in spec.rule.parameters and spec.rule.parameters[n].kind == "keyword"}
-        if facts.get("channels", 0) is None or (spec.rule.options.get("weights") and "axis" in spec.given and layout == "last"):
+        if facts.get("channels", 0) is None or (spec.rule.options.get("weights") and "axis" in spec.given and layout == "last"
+                                                and values["axis"] not in (-1, len(shape) - 1)):  # fmt: skip
             raise Bail("the number of channels is not known")
         adjusted = dataclasses.replace(spec, values=values)
         try:
-            constructor = self.rewriter.inliner.construct(spec.rule, arguments(self.rewriter, adjusted, facts))
+            return self.rewriter.inliner.construct(spec.rule, arguments(self.rewriter, adjusted, facts)).text
         except Undecided as error:
             raise Bail(f"{spec.class_name} is not decided by its arguments") from error
-        record = self._record(spec, self._attribute(spec), self._weights(spec, shape, flat))
-        initialisers = self._initialisers(spec, record["weights"])
-        made = Module(spec, record["path"], constructor.text, initialisers, record, tuple(shapes))
-        self.modules[spec] = made
-        return made
 
     def _attribute(self, spec: LayerSpec) -> str:
         taken = {m.attribute for m in self.modules.values()} | {"training", "forward", "children", "modules"}
@@ -284,21 +292,35 @@ class Trace:
             found["kernel"] = ["weight", FLATTENED, dict(zip("hwc", flat, strict=True))]
         return found
 
-    def _initialisers(self, spec: LayerSpec, weights: dict[str, Any]) -> list[tuple[str, str]]:
-        """torch.nn.init calls where Keras' initial values are not torch's. Raises `Bail` for others."""
+    def _initialisers(self, spec: LayerSpec, weights: dict[str, Any]) -> list[tuple[str, str]] | None:
+        """torch.nn.init calls where Keras' initial values are not torch's; None where torch has no such call."""
         found = []
         for variable, (parameter, _, _) in weights.items():
             if variable not in INITIALISERS or (variable == "kernel" and spec.class_name not in PLAIN_FANS):
-                raise Bail(f"the initial values of {variable} of {spec.class_name}")
+                return None
             argument, known = INITIALISERS[variable]
             value = spec.values.get(argument)
             if not isinstance(value, str) or value not in known:
-                raise Bail(f"{argument} of {spec.class_name}")
+                return None
             if known[value] is not None:
                 found.append((parameter, str(known[value])))
-        if found and spec.values.get("groups", 1) != 1:
-            raise Bail("initial values of a grouped convolution")
-        return found
+        return None if found and spec.values.get("groups", 1) != 1 else found
+
+    def _helper(self, spec: LayerSpec, initialisers: list[tuple[str, str]] | None) -> str | None:
+        """The arguments of ``compat.keras.initialise`` for what torch.nn.init does not have."""
+        if initialisers is not None:
+            return None
+        given = [f"{n}={self.rewriter.expr(v).text}" for n, v in spec.given.items() if n.endswith("_initializer")]
+        return ", ".join([f'like="{spec.class_name}"', *given])
+
+
+def _reshaped(text: Fragment, target: Any) -> Fragment:
+    """All axes after the batch to ``target``, in the order of the elements."""
+    sizes = tuple(target) if isinstance(target, list | tuple) else (target,)
+    inside = parenthesised(text, 20)
+    if -1 in sizes:
+        return Fragment(f"{inside}.flatten(1).unflatten(1, {sizes!r})")
+    return Fragment(f"{inside}.reshape({', '.join(map(str, (-1, *sizes)))})")
 
 
 Retry = Callable[[Trace], Any]

@@ -1,0 +1,268 @@
+"""Which expressions of a file are Keras models, and what the class is that each has become.
+
+Models are: the constructor calls that became classes, calls of the file's own model classes, functions that return
+one, names all of whose values are the same model (None apart), parameters that every call of the file passes one,
+and attributes of ``self`` that are assigned one. A model that stays described at run time is `RECORDED`.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from typing import TYPE_CHECKING
+
+from tfport.source.canonical import Canonical
+from tfport.source.names import Binding
+
+if TYPE_CHECKING:
+    from tfport.source.convert import Walk
+
+RECORDED = "(recorded)"
+CONSTRUCTORS = frozenset({
+    "tf.keras.Model", "tf.keras.models.Model", "tf.keras.Sequential", "tf.keras.models.Sequential",
+    "tf.keras.Functional", "tf.keras.models.Functional", "tf.keras.models.load_model", "tf.keras.models.clone_model",
+})  # fmt: skip
+BASES = frozenset({"tf.keras.Model", "tf.keras.models.Model", "tf.keras.layers.Layer", "tf.keras.Sequential"})
+INPUTS = frozenset({"tf.keras.Input", "tf.keras.layers.Input"})
+CALLS = ("call", "forward", "__call__", "build")
+
+
+@dataclasses.dataclass(frozen=True)
+class Boundary:
+    """Layouts ("NCHW", "NLC", "" for values without one) of a class' inputs and outputs; ``integers``: it takes ids."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    integers: bool
+
+
+class KnownModels:
+    """Answers for one file, once the converter has written its classes."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk, self.names, self.rewriter = walk, walk.rewriter.names, walk.rewriter
+        self._cache: dict[ast.AST, str | None] = {}
+        self._busy: set[ast.AST] = set()
+        self._calls: dict[ast.AST, list[ast.Call]] = {}
+        self._attributes: dict[tuple[ast.AST, str], list[ast.expr]] = {}
+        for node in ast.walk(walk.source.tree):
+            if isinstance(node, ast.Call) and (function := self.function(node.func)) is not None:
+                self._calls.setdefault(function, []).append(node)
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if _is_self(target) and (owner := self.owner_class(node)) is not None:
+                        assert isinstance(target, ast.Attribute)
+                        self._attributes.setdefault((owner, target.attr), []).append(node.value)
+
+    # -- questions ---------------------------------------------------------------------------------------
+
+    def of(self, node: ast.AST) -> str | None:
+        """The class that a model expression is an instance of, `RECORDED`, or None where it may be anything."""
+        if node in self._cache:
+            return self._cache[node]
+        if node in self._busy:
+            return None
+        self._busy.add(node)
+        found = self._of(node)
+        self._busy.discard(node)
+        if not self._busy or found is not None:
+            self._cache[node] = found
+        return found
+
+    def boundary(self, name: str) -> Boundary | None:
+        """What goes in and out of a class that the converter wrote; None where it is not all known."""
+        entry = self.walk.record["models"].get(name, {})
+        if "inputs" not in entry or "outputs" not in entry:
+            return None
+        integers = any(layer.get("class") == "Embedding" for layer in entry["layers"])
+        return Boundary(tuple(entry["inputs"]), tuple(entry["outputs"]), integers)
+
+    def kind(self, name: str) -> str:
+        """"functional", "sequential" or "subclass"; "" for recorded models."""
+        return self.walk.record["models"].get(name, {}).get("kind", "")
+
+    def is_layer(self, node: ast.AST) -> bool:
+        """Whether an expression is an instance of one of TensorFlow's layers, by its constructor call."""
+        if isinstance(node, ast.Name) and node in self.names.scope_of:
+            values = [b.value for b in self.names.bindings(node)]
+            return bool(values) and all(v is not None and self.is_layer(v) for v in values if v is not node)
+        if not isinstance(node, ast.Call):
+            return False
+        meaning = self.names.resolve(node.func)
+        return isinstance(meaning, Canonical) and any(r.kind == "layer" for r in self.rewriter.rules_for(meaning))
+
+    def is_symbolic(self, node: ast.AST, depth: int = 12) -> bool:
+        """Whether a value is a symbol of a model that is being described: it comes from ``keras.Input``."""
+        if depth == 0:
+            return False
+        if isinstance(node, ast.Name) and node in self.names.scope_of:
+            values = [b.value for b in self.names.bindings(node) if b.value is not None]
+            return any(self.is_symbolic(v, depth - 1) for v in values)
+        if isinstance(node, ast.List | ast.Tuple):
+            return any(self.is_symbolic(e, depth - 1) for e in node.elts)
+        if isinstance(node, ast.Attribute):
+            return node.attr in ("input", "output", "inputs", "outputs")
+        if not isinstance(node, ast.Call):
+            return False
+        meaning = self.names.resolve(node.func)
+        if isinstance(meaning, Canonical) and meaning.name in INPUTS:
+            return True
+        return any(self.is_symbolic(a, depth - 1) for a in node.args)
+
+    def owner_class(self, node: ast.AST) -> ast.ClassDef | None:
+        """The class whose method a node stands in."""
+        at = self.names.parent.get(node)
+        while at is not None and not isinstance(at, ast.ClassDef):
+            at = self.names.parent.get(at)
+        return at
+
+    def is_keras_class(self, node: ast.ClassDef) -> bool:
+        """Whether a class of the file derives, through classes of the file, from something of TensorFlow's."""
+        for base in node.bases:
+            if isinstance(self.names.resolve(base), Canonical):
+                return True
+            inner = self.class_of(base)
+            if inner is not None and inner is not node and self.is_keras_class(inner):
+                return True
+        return False
+
+    def class_of(self, node: ast.AST) -> ast.ClassDef | None:
+        """The class definition of the file behind a name."""
+        if not isinstance(node, ast.Name) or node not in self.names.scope_of:
+            return None
+        bindings = self.names.bindings(node)
+        definition = bindings[0].node if len(bindings) == 1 else None
+        return definition if isinstance(definition, ast.ClassDef) else None
+
+    def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The function of the file behind a name that has no other binding, or behind ``self.method``."""
+        if _is_self(node) and isinstance(node, ast.Attribute):
+            owner = self.owner_class(node)
+            methods = [m for m in owner.body if isinstance(m, ast.FunctionDef) and m.name == node.attr] if owner else []
+            return methods[0] if len(methods) == 1 else None
+        if not isinstance(node, ast.Name) or node not in self.names.scope_of:
+            return None
+        bindings = self.names.bindings(node)
+        definition = bindings[0].node if len(bindings) == 1 else None
+        return definition if isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef) else None
+
+    def calls_of(self, function: ast.AST) -> list[ast.Call]:
+        """The calls of a function in this file."""
+        return self._calls.get(function, [])
+
+    def values_of(self, attribute: ast.Attribute) -> list[ast.expr]:
+        """What a class assigns to an attribute of ``self``."""
+        owner = self.owner_class(attribute)
+        return self._attributes.get((owner, attribute.attr), []) if owner is not None else []
+
+    # -- answers -----------------------------------------------------------------------------------------
+
+    def _of(self, node: ast.AST) -> str | None:
+        if node in self.walk.constructed:
+            return self.walk.constructed[node]
+        if isinstance(node, ast.Call):
+            return self._of_call(node)
+        if isinstance(node, ast.Name) and node in self.names.scope_of:
+            if isinstance(self.names.resolve(node), Canonical):
+                return None
+            return self._joined([self._of_binding(b) for b in self.names.bindings(node) if not _is_none(b.value)])
+        if isinstance(node, ast.Attribute) and _is_self(node):
+            return self._joined([self.of(v) for v in self.values_of(node) if not _is_none(v)])
+        if isinstance(node, ast.IfExp):
+            return self._joined([self.of(v) for v in (node.body, node.orelse) if not _is_none(v)])
+        if isinstance(node, ast.BoolOp):
+            return self._joined([self.of(v) for v in node.values if not _is_none(v)])
+        return None
+
+    @staticmethod
+    def _joined(found: list[str | None]) -> str | None:
+        """The one class of all values; ``?`` stands for a parameter that says nothing."""
+        told = {f for f in found if f != "?"}
+        return told.pop() if len(told) == 1 else None
+
+    def _of_call(self, node: ast.Call) -> str | None:
+        meaning = self.names.resolve(node.func)
+        if isinstance(meaning, Canonical):
+            recorded = meaning.name in CONSTRUCTORS or meaning.name.startswith("tf.keras.applications.")
+            return RECORDED if recorded and not meaning.name.endswith(("preprocess_input", "decode_predictions")) else None
+        made = self.class_of(node.func)
+        if made is not None:
+            if made.name in self.walk.models:
+                return made.name
+            return RECORDED if self._derives(made) else None
+        function = self.function(node.func)
+        if not isinstance(function, ast.FunctionDef):
+            return None
+        returned = [r.value for r in _own_returns(function)]
+        if not returned or any(r is None for r in returned):
+            return None
+        return self._joined([self.of(r) for r in returned if r is not None])
+
+    def _derives(self, node: ast.ClassDef) -> bool:
+        for base in node.bases:
+            meaning = self.names.resolve(base)
+            if isinstance(meaning, Canonical) and meaning.name in BASES:
+                return True
+            inner = self.class_of(base)
+            if inner is not None and inner is not node and self._derives(inner):
+                return True
+        return False
+
+    def _of_binding(self, binding: Binding) -> str | None:
+        if binding.value is not None:
+            return self.of(binding.value)
+        if isinstance(binding.node, ast.arg):
+            return self._of_parameter(binding.node)
+        return None
+
+    def _of_parameter(self, argument: ast.arg) -> str | None:
+        """The model that every call of the file passes; ``?`` where no call passes any."""
+        arguments = self.names.parent[argument]
+        function = self.names.parent.get(arguments)
+        if argument in self._busy or not isinstance(function, ast.FunctionDef):
+            return None
+        passed = self.passed(function, argument)
+        if passed is None:
+            return None
+        self._busy.add(argument)
+        found = [self.of(p) for p in passed if not _is_none(p)]
+        self._busy.discard(argument)
+        return self._joined(found) if found else "?"
+
+    def passed(self, function: ast.FunctionDef, argument: ast.arg) -> list[ast.expr] | None:
+        """What the calls of the file pass for a parameter; None where a star or a default other than None hides it."""
+        arguments = function.args
+        positional = [*arguments.posonlyargs, *arguments.args]
+        method = isinstance(self.names.parent.get(function), ast.ClassDef)
+        found: list[ast.expr] = []
+        for call in self.calls_of(function):
+            if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+                return None
+            value = next((k.value for k in call.keywords if k.arg == argument.arg), None)
+            if value is None and argument in positional:
+                place = positional.index(argument) - method
+                value = call.args[place] if 0 <= place < len(call.args) else None
+            if value is not None:
+                found.append(value)
+        return found
+
+
+def _is_none(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_self(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def _own_returns(function: ast.FunctionDef) -> list[ast.Return]:
+    """The returns of a function, not those of functions inside it."""
+    found: list[ast.Return] = []
+    pending: list[ast.AST] = list(function.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Return):
+            found.append(node)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            pending.extend(ast.iter_child_nodes(node))
+    return found

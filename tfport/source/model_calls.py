@@ -1,0 +1,340 @@
+"""Calls and attributes of Keras models where the models have become classes of torch.
+
+Outside of converted classes everything is in TensorFlow's layout; a converted class takes and returns channels first.
+So a call adapts: ``model(x, training=True)`` becomes ``model.train()`` and ``model(compat.nchw(x))``. Keras' default
+is inference. A recorded model, or an unknown one that is called with ``training=``, is called by `compat.keras.call`,
+which does the same at run time.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from tfport.source.canonical import Canonical
+from tfport.source.known_models import CALLS, RECORDED, Boundary, KnownModels
+from tfport.source.text import Fragment, parenthesised, precedence, splice
+from tfport.source.values import Fact
+
+if TYPE_CHECKING:
+    from tfport.source.convert import Walk
+    from tfport.source.rewrite import Rewriter
+
+TRAINABLE = ("trainable_variables", "trainable_weights")
+LISTS = {
+    "variables": "[*{0}.parameters(), *{0}.buffers()]",
+    "weights": "[*{0}.parameters(), *{0}.buffers()]",
+    "non_trainable_variables": "list({0}.buffers())",
+    "non_trainable_weights": "list({0}.buffers())",
+}
+LOOP = "write the loop: for x, y in loader: loss = loss_fn(model(x), y); optimizer.zero_grad(); loss.backward(); optimizer.step()"
+ADVICE = {
+    "fit": LOOP, "fit_generator": LOOP, "train_on_batch": LOOP,
+    "compile": "keep optimizer, loss and metrics in variables of their own and write the training loop",
+    "evaluate": "run the model over the data in eval() mode and average the loss by batch size",
+    "predict": "run the model over the data in eval() mode under torch.no_grad()",
+    "predict_on_batch": "run the model in eval() mode under torch.no_grad()",
+    "test_on_batch": "run the model in eval() mode under torch.no_grad()",
+    "get_weights": "use model.state_dict()", "set_weights": "use model.load_state_dict(...)",
+    "trainable": "use model.requires_grad_(False) and keep its batch normalisation in eval()",
+    "layers": "use model.children(); the layers are attributes of the class",
+    "get_layer": "the layers are attributes of the class",
+    "losses": "add the regularisation terms to the loss by hand",
+    "save": "use torch.save(model.state_dict(), path)", "export": "use torch.export",
+    "add": "add the layer to the class", "pop": "take the layer out of the class",
+    "get_config": "there is no configuration: the class is the model",
+    "to_json": "there is no configuration: the class is the model",
+    "add_loss": "add the term to the loss by hand", "reset_states": "keep the state in a variable",
+}  # fmt: skip
+ADVICE |= dict.fromkeys(
+    ("input", "output", "inputs", "outputs", "input_shape", "output_shape", "name", "optimizer", "metrics", "history",
+     "stop_training", "metrics_names", "built", "build", "loss", "call", "add_metric", "trainable_variables_names"),
+    "an nn.Module has no such attribute",
+)  # fmt: skip
+SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.Return)
+CONDITIONAL = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+class ModelCalls:
+    """Rewrites what a file does with its models."""
+
+    def __init__(self, walk: Walk, models: KnownModels) -> None:
+        self.walk, self.models = walk, models
+        self.rewriter = walk.rewriter
+        self.modes: dict[tuple[ast.AST, str], str] = {}  # (statement, model) -> the mode line above it
+        self.freezes = any(
+            (isinstance(n, ast.Attribute) and n.attr == "trainable" and isinstance(n.ctx, ast.Store))
+            or (isinstance(n, ast.keyword) and n.arg == "trainable")
+            for n in ast.walk(walk.source.tree)
+        )
+
+    def concerns(self, node: ast.AST) -> bool:
+        """Whether a node is a call or an attribute that this class rewrites."""
+        if isinstance(node, ast.Call):
+            return self._called(node) is not None
+        if not isinstance(node, ast.Attribute):
+            return False
+        if node.attr in TRAINABLE and isinstance(node.ctx, ast.Load) and self._is_foreign(node.value):
+            return True
+        if not (node.attr in TRAINABLE or node.attr in LISTS or node.attr in ADVICE or node.attr in METHODS):
+            return False
+        return self.models.of(node.value) not in (None, RECORDED)
+
+    def _is_foreign(self, receiver: ast.expr) -> bool:
+        """A receiver of which the file says nothing: it may be a converted module of another file."""
+        if self.models.of(receiver) is not None or self.rewriter.names.resolve(receiver) is not None:
+            return False
+        if isinstance(receiver, ast.Name):
+            return receiver.id != "self"
+        owner = self.models.owner_class(receiver)
+        return isinstance(receiver, ast.Attribute) and (owner is None or not self.models.is_keras_class(owner))
+
+    # -- calls -------------------------------------------------------------------------------------------
+
+    def _called(self, node: ast.Call) -> str | None:
+        """The class of the model that a call calls, `RECORDED` for those called at run time's discretion, or None."""
+        name = self.models.of(node.func)
+        if name is not None and name != RECORDED:
+            return name
+        values = [*node.args, *(k.value for k in node.keywords)]
+        if not values or any(self.models.is_symbolic(v) for v in values):
+            return None
+        if name == RECORDED:
+            return None if self._in_call(node) else RECORDED
+        if self.models.is_layer(node.func):
+            facts = [self.rewriter.facts.of(a) for a in node.args]
+            given = any(f.is_tensor or f.kind == "array" for f in facts)
+            return RECORDED if given and isinstance(node.func, ast.Name) and not self._in_call(node) else None
+        training = next((k.value for k in node.keywords if k.arg == "training"), None)
+        if training is None or self._is_own(node.func):
+            return None
+        return None if self._in_call(node, training) else RECORDED
+
+    def _is_own(self, func: ast.expr) -> bool:
+        """Functions, methods and classes of the file, and TensorFlow's own functions."""
+        if self.rewriter.names.resolve(func) is not None or not isinstance(func, ast.Name | ast.Attribute):
+            return True
+        if isinstance(func, ast.Attribute) and func.attr in CALLS:
+            return True
+        return self.models.function(func) is not None or self.models.class_of(func) is not None
+
+    def _in_call(self, node: ast.AST, training: ast.expr | None = None) -> bool:
+        """Whether a node stands in the ``call`` of one of the file's layers or models, or passes its ``training`` on."""
+        owner = self.models.owner_class(node)
+        if owner is None or not self.models.is_keras_class(owner):
+            return False
+        if training is not None and not isinstance(training, ast.Constant):
+            return True
+        at: ast.AST | None = node
+        while at is not None and self.rewriter.names.parent.get(at) is not owner:
+            at = self.rewriter.names.parent.get(at)
+        return isinstance(at, ast.FunctionDef) and at.name in CALLS
+
+    def call(self, node: ast.Call) -> Fragment | None:
+        """The new text of a call of a model; None for other calls."""
+        name = self._called(node)
+        if name is None:
+            return None
+        boundary = self.models.boundary(name)
+        training = _training(node, self.models.kind(name))
+        inputs = _inputs(node, self.models.kind(name), boundary)
+        if boundary is None or inputs is None or any(_is_image(o) for o in boundary.outputs[1:]):
+            return self._at_run_time(node)
+        texts = [self._input(i, layout, boundary) for i, layout in zip(inputs, boundary.inputs, strict=True)]
+        receiver = self._moded(node, training)
+        text = Fragment(f"{receiver}({', '.join(texts)})")
+        self.rewriter.tiers.inlined["tf.keras.Model.__call__"] += 1
+        if len(boundary.outputs) == 1 and _is_image(boundary.outputs[0]):
+            rank = len(boundary.outputs[0])
+            return Fragment(f"{text.text}.permute(0, {', '.join(map(str, range(2, rank)))}, 1)")
+        if boundary.outputs and _is_image(boundary.outputs[0]):
+            return self._at_run_time(node)
+        return text
+
+    def _at_run_time(self, node: ast.Call) -> Fragment:
+        compat = self.rewriter.imports.use("compat")
+        self.rewriter.tiers.compat["tf.keras.Model.__call__"] += 1
+        pieces = [self.rewriter.expr(node.func).text, *(self.rewriter.expr(a).text for a in node.args)]
+        pieces += [f"{k.arg}={self.rewriter.expr(k.value).text}" if k.arg else f"**{self.rewriter.expr(k.value).text}"
+                   for k in node.keywords]  # fmt: skip
+        return Fragment(f"{compat}.keras.call({', '.join(pieces)})")
+
+    def _input(self, node: ast.expr, layout: str, boundary: Boundary) -> str:
+        """An argument in the class' layout and Keras' dtype."""
+        new, fact = self.rewriter.expr(node), self.rewriter.facts.of(node)
+        ready = fact.is_tensor and fact.dtype == "float32"
+        if _is_image(layout):
+            rank = len(layout)
+            if ready:
+                return f"{parenthesised(new, 20)}.permute(0, {rank - 1}, {', '.join(map(str, range(1, rank - 1)))})"
+            return f"{self.rewriter.imports.use('compat')}.nchw({new.text})"
+        if ready or (boundary.integers and fact.is_tensor):
+            return new.text
+        torch = self.rewriter.imports.use("torch")
+        return f"{torch}.as_tensor({new.text})" if boundary.integers else f"{torch}.as_tensor({new.text}, dtype={torch}.float32)"
+
+    def _moded(self, node: ast.Call, training: ast.expr | None) -> str:
+        """The model, with its mode set by a line above the statement or, where that is not possible, in place."""
+        model = parenthesised(self.rewriter.expr(node.func), 19)
+        if training is None or (isinstance(training, ast.Constant) and not training.value):
+            mode = "eval()"
+        elif isinstance(training, ast.Constant):
+            mode = "train()"
+        else:
+            fact = self.rewriter.facts.of(training)
+            text = self.rewriter.expr(training).text
+            mode = f"train({text})" if fact.dtype == "bool" and fact.kind == "int" else f"train(bool({text}))"
+        statement = self.rewriter.statement
+        if not self._stands_alone(node, statement) or (training is not None and not isinstance(training, ast.Constant | ast.Name)):
+            return f"{model}.{mode}"
+        key = (statement, model)
+        if key not in self.modes:
+            self.modes[key] = mode
+            if self._previous_mode(statement, model) != mode:
+                self.walk.insert_before(statement, f"{model}.{mode}")
+        return model if self.modes[key] == mode else f"{model}.{mode}"
+
+    def _stands_alone(self, node: ast.Call, statement: ast.AST) -> bool:
+        """Whether a line above the statement runs exactly before the call."""
+        if not isinstance(statement, SIMPLE) or not isinstance(node.func, ast.Name | ast.Attribute):
+            return False
+        source = self.walk.source
+        start = source.starts[source.first_line(statement) - 1]
+        if source.text[start : source.span(statement)[0]].strip():
+            return False
+        at: ast.AST | None = node
+        while at is not None and at is not statement:
+            at = self.rewriter.names.parent.get(at)
+            if isinstance(at, CONDITIONAL):
+                return False
+        return at is statement
+
+    def _previous_mode(self, statement: ast.AST, model: str) -> str | None:
+        """The mode that the statement directly above has set, if nothing else is called there."""
+        parent = self.rewriter.names.parent.get(statement)
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(parent, field, None)
+            if isinstance(block, list) and statement in block and block.index(statement):
+                before = block[block.index(statement) - 1]
+                calls = [n for n in ast.walk(before) if isinstance(n, ast.Call)]
+                return self.modes.get((before, model)) if len(calls) == 1 else None
+        return None
+
+    # -- attributes --------------------------------------------------------------------------------------
+
+    def attribute(self, node: ast.Attribute) -> Fragment | None:
+        """``model.trainable_variables`` and its like; None for others."""
+        name = self.models.of(node.value)
+        receiver = parenthesised(self.rewriter.expr(node.value), 20)
+        if name is None and node.attr in TRAINABLE and isinstance(node.ctx, ast.Load) and self._is_foreign(node.value):
+            self.rewriter.tiers.compat["tf.keras.Model.trainable_variables"] += 1
+            return Fragment(f"{self.rewriter.imports.use('compat')}.keras.trainable_variables({receiver})")
+        if name in (None, RECORDED):
+            return None
+        loads = isinstance(node.ctx, ast.Load)
+        if node.attr in TRAINABLE and loads:
+            self.rewriter.tiers.inlined["tf.keras.Model.trainable_variables"] += 1
+            if self.freezes:
+                return Fragment(f"[p for p in {receiver}.parameters() if p.requires_grad]")
+            return Fragment(f"list({receiver}.parameters())")
+        if node.attr in LISTS and loads:
+            self.rewriter.tiers.inlined[f"tf.keras.Model.{node.attr}"] += 1
+            return Fragment(LISTS[node.attr].format(receiver))
+        if node.attr in ADVICE:
+            self._mark(node)
+        return None
+
+    def _mark(self, node: ast.Attribute) -> None:
+        self.rewriter.mark(node, "TFP107", f"tf.keras.Model.{node.attr}", "the model is an nn.Module now", ADVICE[node.attr])
+
+    def method(self, node: ast.Call) -> Fragment | None:
+        """``model.summary()`` and its like."""
+        func = node.func
+        if not isinstance(func, ast.Attribute) or func.attr not in METHODS or self.models.of(func.value) in (None, RECORDED):
+            return None
+        model = parenthesised(self.rewriter.expr(func.value), 20)
+        torch = self.rewriter.imports.use("torch") if func.attr == "save_weights" else ""
+        if func.attr in ("save_weights", "load_weights"):
+            path = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg in ("filepath", "path")), None)
+            if path is None or len(node.args) + len(node.keywords) != 1:
+                self.rewriter.mark(node, "TFP107", f"tf.keras.Model.{func.attr}", "the model is an nn.Module now",
+                                   "use torch.save(model.state_dict(), path) and tfport.load_weights(model, path)")  # fmt: skip
+                return None
+            text = self.rewriter.expr(path).text
+            if func.attr == "save_weights":
+                self.rewriter.note(node, "TFP201", "tf.keras.Model.save_weights", "the file is a torch state_dict now, not Keras' format")
+                new = f"{torch}.save({model}.state_dict(), {text})"
+            else:
+                new = f"{self.rewriter.imports.use('tfport')}.load_weights({model}, {text})"
+        elif func.attr == "summary":
+            new = f"print({model})"
+        else:
+            new = f"sum(v.numel() for v in {model}.state_dict().values())"
+        self.rewriter.tiers.inlined[f"tf.keras.Model.{func.attr}"] += 1
+        return Fragment(new)
+
+
+METHODS = ("summary", "count_params", "save_weights", "load_weights")
+
+
+def _training(node: ast.Call, kind: str) -> ast.expr | None:
+    """The argument ``training`` of a call; Keras' own models take it second."""
+    found = next((k.value for k in node.keywords if k.arg == "training"), None)
+    if found is None and kind in ("functional", "sequential") and len(node.args) > 1:
+        return node.args[1]
+    return found
+
+
+def _inputs(node: ast.Call, kind: str, boundary: Boundary | None) -> list[ast.expr] | None:
+    """The inputs one by one; None where the call does not spell them out."""
+    if boundary is None or any(isinstance(a, ast.Starred) for a in node.args):
+        return None
+    known = {"training", "inputs"} if kind in ("functional", "sequential") else {"training"}
+    if any(k.arg not in known for k in node.keywords):
+        return None
+    given = list(node.args[:1]) if kind in ("functional", "sequential") else list(node.args)
+    given += [k.value for k in node.keywords if k.arg == "inputs"]
+    if len(given) == 1 and len(boundary.inputs) > 1 and isinstance(given[0], ast.List | ast.Tuple):
+        given = list(given[0].elts)
+    return given if len(given) == len(boundary.inputs) and not any(isinstance(g, ast.Starred) for g in given) else None
+
+
+def _is_image(layout: str) -> bool:
+    return layout in ("NCHW", "NCDHW")
+
+
+def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
+    """The hook of the rewrite walk."""
+    calls = rewriter.models
+    if calls is None or isinstance(rewriter.names.resolve(node), Canonical):
+        return None
+    if isinstance(node, ast.Call):
+        return calls.method(node) or calls.call(node)
+    if isinstance(node, ast.Attribute) and calls.concerns(node):
+        new = calls.attribute(node)
+        if new is None:
+            inner = calls.rewriter.expr(node.value)
+            return splice(rewriter.source, node, {node.value: inner}) if inner else Fragment("", precedence(node))
+        return new
+    return None
+
+
+def prepare(walk: Walk) -> ModelCalls:
+    """Look at the whole file once the models are classes; what concerns them becomes part of what is rewritten."""
+    models = KnownModels(walk)
+    calls = ModelCalls(walk, models)
+
+    def told(node: ast.AST) -> Fact | None:
+        if isinstance(node, ast.Call):
+            name = models.of(node.func) if isinstance(node.func, ast.Name | ast.Attribute) else None
+            boundary = models.boundary(name) if name else None
+            if boundary is not None and len(boundary.outputs) == 1:
+                return Fact("tensor")
+        return Fact("model") if models.of(node) is not None else None
+
+    walk.rewriter.facts.forget()
+    walk.rewriter.facts.told = told
+    for node in ast.walk(walk.source.tree):
+        if node not in walk.skip and isinstance(node, ast.Call | ast.Attribute) and calls.concerns(node):
+            walk.rewriter.touch(node)
+    return calls
