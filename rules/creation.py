@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from tfport.compat.arguments import to_tensor
+from tfport.compat.arguments import literal_dtype, to_tensor
 from tfport.compat.integers import ints
 from tfport.rule import Indices, Operand, Tensor, array, boolean, f32, i32, i64, prove, rule
 
@@ -114,6 +114,10 @@ def _eye(rows, columns, batch, dtype):
 @prove(True)
 @prove([1, 2])
 @prove([1, 2.5])
+@prove([True, False])
+@prove([[1.5, 2.0], [3.0, 4.0]])
+@prove(((1, 2), (3, 4)))
+@prove([[], []])
 @prove([[1, 2], [3, 4]], dtype=torch.float32)
 @prove([[0.1, 0.2]], torch.float64)
 @prove(0.0, shape=[2, 2])
@@ -131,8 +135,12 @@ def constant(value, dtype=None, shape=None, name="Const", verify_shape=False):
             return torch.tensor(value, dtype=torch.int32)
         if isinstance(value, int):
             return torch.tensor(value, dtype=dtype)
-        if isinstance(value, (list, tuple)) and dtype is not None:
-            return _constant(value, dtype, None)
+        if literal_dtype(value) is not None and dtype is not None:
+            return torch.tensor(value, dtype=dtype)
+        if literal_dtype(value) == torch.float32:
+            return torch.tensor(value)
+        if literal_dtype(value) is not None:
+            return torch.tensor(value, dtype=literal_dtype(value))
     return _constant(value, dtype, shape)
 
 
@@ -170,6 +178,10 @@ def convert_to_tensor(value: Operand, dtype=None, dtype_hint=None, name=None, sp
         return torch.tensor(value, dtype=torch.int32)
     if isinstance(value, int):
         return torch.tensor(value, dtype=dtype)
+    if literal_dtype(value) == torch.float32 and dtype is None:
+        return torch.tensor(value)
+    if literal_dtype(value) is not None and dtype is None:
+        return torch.tensor(value, dtype=literal_dtype(value))
     return _constant(value, dtype)
 
 

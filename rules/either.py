@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from tfport.rule import Tensor, array, boolean, f32, prove, rule
+from tfport.rule import Indices, Tensor, array, boolean, f32, prove, rule
 
 
 @rule("tf.compat.either.where", returns="x", proved_by="tests/compat/test_either.py")
@@ -15,8 +15,9 @@ from tfport.rule import Tensor, array, boolean, f32, prove, rule
 @prove(boolean(2, 3))
 @prove(array([0.0, 1.5, -2.0]))
 @prove([True, False], [1.0, 2.0], [3.0, 4.0])
+@prove(boolean(2), [1.0, 2.0], [3.0, 4.0])
 @prove(array(True, "bool"), f32(2), f32(2, seed=3))
-def where(condition: Tensor, x: Tensor = None, y: Tensor = None, name=None):
+def where(condition: Indices, x: Tensor = None, y: Tensor = None, name=None):
     """tf.where; a condition of rank 1 chooses rows in TensorFlow 1 and broadcasts along the last axis in TensorFlow 2."""
     if x is None and y is None:
         return torch.nonzero(condition)

@@ -12,7 +12,7 @@ from tfport.rule import rule
 @rule("tf.io.gfile.GFile", "tf.gfile.GFile", "tf.gfile.Open", "tf.gfile.FastGFile", returns="python", pure=False,
       proved_by="tests/compat/test_gfile.py")  # fmt: skip
 class GFile(_files.GFile):
-    """A file opened at its first use; text is UTF-8 with line ends as they are, positions are in bytes."""
+    """A file opened at its first use; text is UTF-8, readline drops carriage returns, positions are in bytes."""
 
     published = _files.GFile
 
@@ -51,7 +51,7 @@ def makedirs(path):
 @rule("tf.io.gfile.mkdir", "tf.gfile.MkDir", renamed={"dirname": "path"}, returns="python", pure=False,
       proved_by="tests/compat/test_gfile.py")  # fmt: skip
 def mkdir(path):
-    """Make one folder. FileExistsError if it is there, FileNotFoundError if the folder above it is not."""
+    """Make one folder; no error if it is there. FileNotFoundError if the folder above it is missing."""
     return _files.mkdir(path)
 
 

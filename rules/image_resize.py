@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from tfport.compat import resizing as _resizing
-from tfport.rule import Tensor, array, f16, f32, f64, prove, rule, u8
+from tfport.rule import Indices, Tensor, array, f16, f32, f64, prove, rule, u8
 
 CONSTANTS = {
     "tf.image.ResizeMethod.BILINEAR": "bilinear",
@@ -174,7 +174,7 @@ def _boxes(image, boxes, indices, crop_size, method, outside):
 @prove(f32(2, 5, 6, 3), array([[-0.2, 0.0, 1.3, 1.0]]), array([1], "int32"), [4, 3], extrapolation_value=7.0, grad=False)
 @prove(f32(2, 5, 6, 3), array([[0.9, 0.0, 0.1, 1.0]]), array([1], "int32"), [4, 1], method="nearest", grad=False)
 @prove(image=u8(1, 5, 6, 3), boxes=array([[0.2, 0.1, 0.8, 0.9]]), box_indices=array([0], "int32"), crop_size=[2, 2])
-def crop_and_resize(image: Tensor, boxes: Tensor, box_indices: Tensor = None, crop_size=None, method="bilinear",
+def crop_and_resize(image: Tensor, boxes: Tensor, box_indices: Indices = None, crop_size=None, method="bilinear",
                     extrapolation_value=0.0, name=None):  # fmt: skip
     """Boxes [y1, x1, y2, x2] as fractions of size - 1, cut out and resized; float32."""
     return _boxes(image, boxes, box_indices, crop_size, method, extrapolation_value)

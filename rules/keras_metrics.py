@@ -6,7 +6,7 @@ import torch
 
 from tfport.compat import keras_formulas as _formulas
 from tfport.compat import keras_metric as _metric
-from tfport.rule import Tensor, array, f32, f64, i32, i64, prove, rule
+from tfport.rule import Indices, Tensor, array, f32, f64, i32, i64, prove, rule
 
 _HOT = array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
@@ -398,7 +398,7 @@ class RootMeanSquaredError(_metric.Mean):
 @rule("tf.keras.metrics.binary_accuracy", "tf.metrics.binary_accuracy")
 @prove(i32(6, low=0, high=2), f32(6, low=0.0, high=1.0))
 @prove(i32(6, 2, low=0, high=2), f32(6, 2, low=0.0, high=1.0), threshold=0.3)
-def binary_accuracy(y_true: Tensor, y_pred: Tensor, threshold=0.5):
+def binary_accuracy(y_true: Indices, y_pred: Tensor, threshold=0.5):
     """1 where the label is that of the prediction above the threshold."""
     return _metric.binary_accuracy(y_true, y_pred, threshold)
 
@@ -406,7 +406,7 @@ def binary_accuracy(y_true: Tensor, y_pred: Tensor, threshold=0.5):
 @rule("tf.keras.metrics.categorical_accuracy", "tf.metrics.categorical_accuracy")
 @prove(_HOT, f32(4, 3))
 @prove(f32(2, 4, 3), f32(2, 4, 3, seed=1))
-def categorical_accuracy(y_true: Tensor, y_pred: Tensor):
+def categorical_accuracy(y_true: Indices, y_pred: Tensor):
     """1 where both have their greatest entry at one place."""
     return _metric.categorical_accuracy(y_true, y_pred)
 
@@ -415,7 +415,7 @@ def categorical_accuracy(y_true: Tensor, y_pred: Tensor):
 @prove(i32(4, low=0, high=3), f32(4, 3))
 @prove(i64(4, 1, low=0, high=3), f32(4, 3))
 @prove(i64(2, 4, low=0, high=3), f32(2, 4, 3))
-def sparse_categorical_accuracy(y_true: Tensor, y_pred: Tensor):
+def sparse_categorical_accuracy(y_true: Indices, y_pred: Tensor):
     """1 where the greatest entry stands at the class number."""
     return _metric.sparse_categorical_accuracy(y_true, y_pred)
 
@@ -423,7 +423,7 @@ def sparse_categorical_accuracy(y_true: Tensor, y_pred: Tensor):
 @rule("tf.keras.metrics.top_k_categorical_accuracy", "tf.metrics.top_k_categorical_accuracy")
 @prove(_HOT, f32(4, 3), k=2)
 @prove(f32(2, 4, 9), f32(2, 4, 9, seed=1))
-def top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k=5):
+def top_k_categorical_accuracy(y_true: Indices, y_pred: Tensor, k=5):
     """1 where the label is among the k greatest."""
     return _metric.top_k_categorical_accuracy(y_true, y_pred, k)
 
@@ -432,6 +432,6 @@ def top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k=5):
 @prove(i32(4, low=0, high=3), f32(4, 3), k=2)
 @prove(i32(2, 4, low=0, high=9), f32(2, 4, 9))
 @prove(i32(4, low=0, high=9), i32(4, 9, low=0, high=9), k=3, from_sorted_ids=True)
-def sparse_top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k=5, from_sorted_ids=False):
+def sparse_top_k_categorical_accuracy(y_true: Indices, y_pred: Tensor, k=5, from_sorted_ids=False):
     """1 where the class number is among the k greatest."""
     return _metric.sparse_top_k_categorical_accuracy(y_true, y_pred, k, from_sorted_ids)

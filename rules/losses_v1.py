@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tfport.rule import Tensor, array, f32, f64, i32, i64, prove, rule
+from tfport.rule import Indices, Tensor, array, f32, f64, i32, i64, prove, rule
 
 _NONZERO = "weighted_sum_by_nonzero_weights"
 
@@ -214,7 +214,7 @@ def _softmax(labels, logits, weights, smoothing, reduction):
 @prove(labels=i64(4, 1, low=0, high=3), logits=f32(4, 3), weights=array([1.0, 0.0, 2.0, 0.0]))
 @prove(labels=i64(2, 4, low=0, high=3), logits=f32(2, 4, 3), weights=f32(2, 4))
 @prove(labels=i64(4, 1, low=0, high=3), logits=f32(4, 3), weights=f32(4, 1))
-def sparse_softmax_cross_entropy(labels: Tensor, logits: Tensor, weights=1.0, scope=None, loss_collection="losses",
+def sparse_softmax_cross_entropy(labels: Indices, logits: Tensor, weights=1.0, scope=None, loss_collection="losses",
                                  reduction=_NONZERO):  # fmt: skip
     """Softmax cross entropy per example from class numbers."""
     return _sparse(labels, logits, weights, reduction)

@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from tfport.rule import Operand, Tensor, array, f32, f64, i32, i64, prove, rule
+from tfport.rule import Indices, Operand, Tensor, array, f32, f64, i32, i64, prove, rule
 
 
 @rule("tf.nn.sparse_softmax_cross_entropy_with_logits", returns="logits")
@@ -18,7 +18,7 @@ from tfport.rule import Operand, Tensor, array, f32, f64, i32, i64, prove, rule
 @prove(labels=i64(0, low=0, high=3), logits=f32(0, 3))
 @prove(labels=array([0, 1], "int64"), logits=array([[1e4, -1e4], [1e4, -1e4]]))
 @prove(labels=array([0, 3], "int64"), logits=f32(2, 3), raises=True)
-def sparse_softmax_cross_entropy_with_logits(labels: Tensor = None, logits: Tensor = None, name=None):
+def sparse_softmax_cross_entropy_with_logits(labels: Indices = None, logits: Tensor = None, name=None):
     """One loss per example from class numbers; torch has the classes on axis 1, TensorFlow on the last."""
     return F.cross_entropy(logits.movedim(-1, 1), labels.long(), reduction="none")
 
@@ -114,7 +114,7 @@ def log_poisson_loss(targets: Tensor, log_input: Tensor, compute_full_loss=False
 @prove(i32(3, 4, low=1, high=6), f32(10, 3, 6), array([4, 2, 3], "int32"), array([10, 9, 7], "int32"), blank_index=0)
 @prove(i32(2, 3, low=0, high=5), f32(2, 8, 6), array([3, 1], "int32"), array([8, 6], "int32"),
        logits_time_major=False, blank_index=-1)  # fmt: skip
-def ctc_loss(labels: Tensor, logits: Tensor, label_length: Tensor, logit_length: Tensor, logits_time_major=True,
+def ctc_loss(labels: Indices, logits: Tensor, label_length: Indices, logit_length: Indices, logits_time_major=True,
              unique=None, blank_index=None, name=None):  # fmt: skip
     """One loss per example from dense labels; the softmax is inside. An impossible alignment is inf in both."""
     return _ctc(labels, logits, label_length, logit_length, logits_time_major, blank_index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tfport.rule import Operand, Tensor, array, f32, f64, i32, i64, prove, rule
+from tfport.rule import Indices, Operand, Tensor, array, f32, f64, i32, i64, prove, rule
 
 
 @rule("tf.nn.bias_add", returns="value")
@@ -34,7 +34,7 @@ def _bias_first(value, bias):
 @prove(f32(5, 3), i32(4, low=0, high=5), max_norm=1.0)
 @prove(f32(5, 3), array([1, 7], "int32"), raises=True)
 @prove(f32(5, 3), array(2, "int32"))
-def embedding_lookup(params: Tensor, ids: Tensor, max_norm=None, name=None):
+def embedding_lookup(params: Tensor, ids: Indices, max_norm=None, name=None):
     """Rows by number. TensorFlow on CPU refuses negative ids, which torch would count from the end."""
     if max_norm is None and params.ndim == 2:
         return F.embedding(ids.long(), params)
@@ -156,7 +156,7 @@ def _top_k(x, k, index_type):
 @prove(targets=array([0, 1, 2, 5], "int32"), predictions=array([[1.0, 1.0, 0.0]] * 4), k=1)
 @prove(array([0, 1], "int64"), array([[float("nan"), 1.0], [2.0, float("inf")]]), k=1)
 @prove(i64(0, low=0, high=4), f32(0, 4), 2)
-def in_top_k(targets: Tensor, predictions: Tensor, k, name=None):
+def in_top_k(targets: Indices, predictions: Tensor, k, name=None):
     """Whether fewer than k classes beat the target; ties with it all count as in."""
     return _in_top_k(targets, predictions, k)
 
@@ -173,7 +173,7 @@ def _in_top_k(targets, predictions, k):
 @rule("tf.compat.v1.nn.in_top_k", "tf.nn.in_top_k", "tf.math.in_top_k", version=1, returns="bool")
 @prove(f32(5, 4), i32(5, low=0, high=4), 2)
 @prove(predictions=f32(5, 4), targets=i64(5, low=0, high=4), k=1)
-def in_top_k_v1(predictions: Tensor, targets: Tensor, k, name=None):
+def in_top_k_v1(predictions: Tensor, targets: Indices, k, name=None):
     """TensorFlow 1 has the predictions first."""
     return _in_top_k(targets, predictions, k)
 

@@ -97,8 +97,13 @@ def mkdir_twice(g, root):
     g.mkdir(f"{root}/x")
 
 
+def mkdir_onto_a_file(g, root):
+    written(g, root, "x", "1")
+    g.mkdir(f"{root}/x")
+
+
 STEPS = [
-    opened_again, text_and_bytes, never_written, write_read, folders, moved, copy_onto, rename_onto, mkdir_twice,
+    opened_again, text_and_bytes, never_written, write_read, folders, moved, copy_onto, rename_onto, mkdir_twice, mkdir_onto_a_file,
     lambda g, root: g.mkdir(f"{root}/x/y"), lambda g, root: g.remove(f"{root}/x"), lambda g, root: g.rmtree(f"{root}/x"),
     lambda g, root: g.stat(f"{root}/x"), lambda g, root: g.listdir(f"{root}/x"),
     lambda g, root: g.copy(f"{root}/x", f"{root}/y"), lambda g, root: g.GFile(f"{root}/x", "x"),

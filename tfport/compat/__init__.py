@@ -8,9 +8,25 @@
 
 from tfport.compat import namespace
 from tfport.compat.layouts import nchw, nhwc
+from tfport.compat.inplace import (
+    iadd,
+    iand,
+    ifloordiv,
+    imatmul,
+    imod,
+    imul,
+    ior,
+    ipow,
+    isub,
+    itruediv,
+    ixor,
+)
 from tfport.compat.unported import UnportedError, unported
 
-__all__ = ["UnportedError", "nchw", "nhwc", "unported"]
+__all__ = [
+    "UnportedError", "iadd", "iand", "ifloordiv", "imatmul", "imod", "imul", "indexing", "ior", "ipow", "isub",
+    "itruediv", "ixor", "unported",
+]  # fmt: skip
 
 namespace.publish(__name__)
 

@@ -1,7 +1,9 @@
 """Arguments as TensorFlow would take them: numbers, lists and arrays become tensors, dtype names become dtypes.
 
-Python floats become float32, ints int32, bools bool (tf.convert_to_tensor); beside a tensor argument they take its
-dtype. NumPy arrays keep theirs.
+Python floats become float32, ints int32, bools bool (tf.convert_to_tensor); NumPy arrays keep their dtype. Beside a
+tensor argument all of them take its dtype, as TensorFlow's binary operators have it: float64 to float32, and float to
+int toward zero. Where no argument is a tensor the first NumPy array says the dtype. (TensorFlow's C functions, such as
+tf.add, refuse an array of another dtype in front of a tensor; here it is converted in either place.)
 """
 
 from __future__ import annotations
@@ -18,14 +20,16 @@ _PYTHON = {torch.float64: torch.float32, torch.int64: torch.int32, torch.complex
 
 
 def to_tensor(value: Any, dtype: torch.dtype | None = None, device: torch.device | None = None) -> torch.Tensor:
-    """``tf.convert_to_tensor``: a number, list, array or tensor as a tensor; ``dtype`` for what has none of its own.
+    """``tf.convert_to_tensor``: a number, list, array or tensor as a tensor; ``dtype`` is that of the operand beside it.
 
-    A list that holds tensors is stacked. Raises TypeError for what has no tensor form (strings, None, objects).
+    A tensor keeps its dtype. A list that holds tensors is stacked. Raises TypeError for what has no tensor form
+    (strings, None, objects).
     """
     if isinstance(value, torch.Tensor):
         return value
     if isinstance(value, np.ndarray | np.generic):
-        return torch.as_tensor(np.ascontiguousarray(value) if value.ndim else value, device=device)
+        made = torch.as_tensor(np.ascontiguousarray(value) if value.ndim else value, device=device)
+        return made if dtype is None else made.to(dtype)
     if isinstance(value, list | tuple) and _holds_tensor(value):
         return torch.stack([to_tensor(item, dtype, device) for item in _alike(value, dtype)])
     if isinstance(value, torch.Size):
@@ -39,17 +43,47 @@ def to_tensor(value: Any, dtype: torch.dtype | None = None, device: torch.device
     return tensor if wanted is None else tensor.to(wanted)
 
 
+def literal_dtype(value: Any) -> torch.dtype | None:
+    """The dtype that TensorFlow gives a Python number or nested lists of them; None for anything else.
+
+    Rules may test it: the converter decides it where the literal stands in the call.
+    """
+    if isinstance(value, bool | int | float):
+        return _PYTHON_TYPES[type(value)]
+    if not isinstance(value, list | tuple):
+        return None
+    inside = {literal_dtype(v) for v in value}
+    if None in inside:
+        return None
+    if inside <= {torch.int32, torch.float32}:
+        return torch.int32 if inside == {torch.int32} else torch.float32
+    return inside.pop() if len(inside) == 1 else None
+
+
+_PYTHON_TYPES = {bool: torch.bool, int: torch.int32, float: torch.float32}
+
+
 def _holds_tensor(value: Any) -> bool:
     return any(isinstance(v, torch.Tensor) or (isinstance(v, list | tuple) and _holds_tensor(v)) for v in value)
 
 
 def _alike(values: Iterable[Any], dtype: torch.dtype | None) -> list[Any]:
-    """The items of a list with the first tensor's dtype for those that are plain numbers."""
+    """The items of a list, those that are no tensors with the dtype of the first tensor, or else of the first array."""
     items = list(values)
-    found = next((v for v in items if isinstance(v, torch.Tensor)), None)
-    if found is None:
+    found_dtype, device = _leading(items)
+    if found_dtype is None:
         return items
-    return [v if isinstance(v, torch.Tensor) else to_tensor(v, found.dtype, found.device) for v in items]
+    return [v if isinstance(v, torch.Tensor) else to_tensor(v, found_dtype, device) for v in items]
+
+
+def _leading(values: Iterable[Any]) -> tuple[torch.dtype | None, torch.device | None]:
+    """dtype and device that the first tensor gives the other operands; without one the dtype of the first array."""
+    items = list(values)
+    tensor = next((v for v in items if isinstance(v, torch.Tensor)), None)
+    if tensor is not None:
+        return tensor.dtype, tensor.device
+    array = next((v for v in items if isinstance(v, np.ndarray) and v.dtype.kind in "biufc"), None)
+    return (None if array is None else as_dtype(array.dtype)), None
 
 
 def convert(
@@ -63,12 +97,11 @@ def convert(
         if isinstance(arguments.get(name), torch.dtype | type(None)):
             continue
         arguments[name] = as_dtype(arguments[name])
-    like = next((v for n in tensors if isinstance(v := arguments.get(n), torch.Tensor)), None)
-    dtype, device = (like.dtype, like.device) if like is not None else (None, None)
+    dtype, device = _leading(arguments.get(n) for n in tensors)
     for name in tensors:
         value = arguments.get(name)
         if value is not None and not isinstance(value, torch.Tensor):
-            arguments[name] = to_tensor(value, None if isinstance(value, np.ndarray) else dtype, device)
+            arguments[name] = to_tensor(value, dtype, device)
     for name in lists:
         value = arguments.get(name)
         if isinstance(value, torch.Tensor):

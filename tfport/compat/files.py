@@ -77,9 +77,11 @@ def makedirs(path: Any) -> None:
 
 
 def mkdir(path: Any) -> None:
-    """Make one folder. Raises FileExistsError if it is there, FileNotFoundError if the one above is missing."""
+    """Make one folder; a path that is there is left as it is. Raises FileNotFoundError if the one above is missing."""
     path = text(path)
     there = remote(path)
+    if exists(path):
+        return
     if there:
         there.mkdir(path, create_parents=False)
     else:
@@ -147,7 +149,7 @@ def glob(pattern: Any) -> list[str]:
     """The paths that match a pattern, or any of a list of patterns; ``*`` stays within a name and matches hidden ones."""
     if isinstance(pattern, list | tuple):
         return [found for each in pattern for found in glob(each)]
-    pattern = text(pattern)
+    pattern = text(pattern).rstrip("/") or "/"
     there = remote(pattern)
     if there:
         scheme = pattern[: pattern.index("://") + 3]
@@ -205,7 +207,7 @@ def opened(path: str, mode: str) -> Any:
 class GFile:
     """A file that opens at its first use, so that a missing one raises FileNotFoundError only then.
 
-    Text modes decode UTF-8 and leave line ends as they are; sizes, positions and the ``n`` of read are in bytes.
+    Text modes decode UTF-8; read() leaves line ends as they are; sizes, positions and the ``n`` of read are in bytes.
     ``write`` takes str and bytes. A file that is opened to write and never written to is not made.
     """
 
@@ -254,8 +256,8 @@ class GFile:
         return self._decoded(self._reader().read() if n == -1 else self._reader().read(n))
 
     def readline(self) -> Any:
-        """The next line with its line end; empty at the end."""
-        return self._decoded(self._reader().readline())
+        """The next line without carriage returns, as in TensorFlow; empty at the end."""
+        return self._decoded(self._reader().readline().replace(b"\r", b""))
 
     def readlines(self) -> list[Any]:
         """The lines that are left."""

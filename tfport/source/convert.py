@@ -17,6 +17,7 @@ from tfport.source.rulebook import Rulebook
 from tfport.source.text import Edit, Source, apply
 
 LAYOUTS = ("nchw", "nhwc")
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 class ConversionError(Exception):
@@ -41,8 +42,9 @@ def convert_source(
         raise ValueError(f"layout {layout!r} is not known; choose nchw or nhwc")
     if not mentions_tensorflow(text):
         return untouched(text, path)
+    bom, plain = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
     newline = "\r\n" if "\r\n" in text else "\n"
-    plain = text.replace("\r\n", "\n") if newline == "\r\n" else text
+    plain = plain.replace("\r\n", "\n")
     source = Source(plain)
     book = rulebook.load(tuple(str(r) for r in rules))
     names = Names(source.tree, package_of(path), lambda base: exported(base, book))
@@ -61,6 +63,7 @@ def convert_source(
     }
     if newline == "\r\n":
         code = code.replace("\n", "\r\n")
+    code = bom + code
     return Conversion(code, tuple(walk.findings()), walk.rewriter.tiers, record, code != text)
 
 
@@ -183,6 +186,10 @@ class Walk:
     def dedent(self, statement: ast.With) -> None:
         """Take out the header of a block and move its body to the header's indentation."""
         first, last = self.source.first_line(statement.body[0]), statement.end_lineno or statement.lineno
+        if not self.source.stands_alone(statement.body[0]):  # with tf.Session() as sess: print(sess.run(x))
+            self.rewriter.change(self.source.span(statement)[0], self.source.span(statement.body[0])[0], "", statement)
+            self.body(statement.body)
+            return
         self.rewriter.change(self.source.starts[statement.lineno - 1], self.source.starts[first - 1], "", statement)
         columns = len(self.source.lines[first - 1]) - len(self.source.lines[first - 1].lstrip())
         columns -= len(self.source.lines[statement.lineno - 1]) - len(self.source.lines[statement.lineno - 1].lstrip())
@@ -193,8 +200,10 @@ class Walk:
             for line in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
         }
         for line in range(first, last + 1):
-            if line not in frozen and self.source.lines[line - 1].strip():
-                self.source.dedented[line] = self.source.dedented.get(line, 0) + columns
+            content = self.source.lines[line - 1]
+            if line not in frozen and content.strip():
+                white = len(content) - len(content.lstrip())
+                self.source.dedented[line] = min(white, self.source.dedented.get(line, 0) + columns)
         self.body(statement.body)
 
     def _dedents(self, edits: Sequence[Edit]) -> list[Edit]:
@@ -259,7 +268,7 @@ class Walk:
             scope = self._scope(statement)
             kept = [k for k in [statements.kept_imports(statement)] if k]
             for name, shown in statements.imported_names(self, statement):
-                if (scope, name) in self.rewriter.stubs:
+                if (self._owner(scope, name), name) in self.rewriter.stubs:
                     kept.append(f'{name} = {self.rewriter.imports.use("compat")}.unported("{shown}")')
             if isinstance(statement, ast.ImportFrom) and any(a.name == "*" for a in statement.names):
                 kept += self._star_stubs(statement)
@@ -277,6 +286,12 @@ class Walk:
             if shown is not None:
                 found.append(f'{name} = {compat.use("compat")}.unported("{shown}")')
         return found
+
+    def _owner(self, scope: ast.AST, name: str) -> ast.AST | None:
+        """The scope that a binding in ``scope`` belongs to, ``global`` and ``nonlocal`` minded."""
+        names = self.rewriter.names
+        owner = names.owner(name, names.scope_of.get(scope, names.module))
+        return owner.node if owner else None
 
     def _scope(self, statement: ast.AST) -> ast.AST:
         at = self.rewriter.names.parent.get(statement)
@@ -331,11 +346,12 @@ class Walk:
             first, last = self.source.first_line(statement), statement.end_lineno or statement.lineno
             start, end = self.source.span(statement)
             line = self.source.lines[first - 1]
-            start = min(start, self.source.starts[first - 1] + len(line) - len(line.lstrip()))
+            if getattr(statement, "decorator_list", []):
+                start = min(start, self.source.starts[first - 1] + len(line) - len(line.lstrip()))
             indent = self.source.indent(first)
-            alone = self.source.text[self.source.starts[first - 1] : start].strip() == ""
+            alone = self.source.stands_alone(statement)
             tail = self.source.text[end : self.source.starts[last] - 1]
-            text = instead.replace("\n", "\n" + indent)
+            text = instead.replace("\n", "\n" + indent if alone and not tail.lstrip().startswith(";") else "; ")
             if not text and (not self._leaves_block(statement) or not alone or tail.lstrip().startswith(";")):
                 text = "pass"
             if text or tail.strip():
@@ -360,7 +376,7 @@ class Walk:
     def _marks(self) -> list[Edit]:
         edits = []
         for statement, found in self.rewriter.marks.items():
-            line = self.source.first_line(statement)
+            line = self.line_above(statement)
             indent = self.source.indent(line)
             present = self._comment_lines_above(line)
             text = "".join(f"{indent}{f.mark()}\n" for f in found if f.mark() not in present)
@@ -373,6 +389,21 @@ class Walk:
             line -= 1
             found.add(self.source.lines[line - 1].strip())
         return found
+
+    def line_above(self, statement: ast.AST) -> int:
+        """The line above which comments of a statement go: its own, or that of what it shares a line with."""
+        at, parents = statement, self.rewriter.names.parent
+        while not isinstance(at, ast.Module) and not self.source.stands_alone(at):
+            parent = parents[at]
+            block = next((b for f in BLOCKS if at in (b := getattr(parent, f, None) or [])), [])
+            index = block.index(at) if block else 0
+            if index:
+                at = block[index - 1]
+            elif block is getattr(parent, "body", None) and hasattr(parent, "lineno"):
+                at = parent
+            else:  # `else: f()` and its like
+                break
+        return self.source.logical_line(self.source.first_line(at))
 
     def _insertions(self) -> list[Edit]:
         return [_insertion(statement, self.source, text).edit for statement, text in self.before]
@@ -389,7 +420,7 @@ class Walk:
             lost = [c for at, stop, c in comments if start <= at and stop <= end and c not in text
                     and self.source.offset_line(at) not in self.kept_lines]
             if lost:
-                line = self.source.first_line(statement)
+                line = self.line_above(statement)
                 indent = self.source.indent(line)
                 where = self.source.starts[line - 1]
                 edits.append(Edit(where, where, "".join(f"{indent}{c}\n" for c in lost)))

@@ -17,6 +17,7 @@ from tfport.source.values import (
     Unknown,
     is_dtype,
     is_known,
+    literal_dtype,
     of_value,
 )
 
@@ -176,6 +177,8 @@ class _Evaluation:
     def _function(self, node: ast.Call, name: str) -> Fact:
         if name == "isinstance" and len(node.args) == 2:
             return of_value(self._isinstance(node.args[0], node.args[1]))
+        if name == "literal_dtype" and node.args:
+            return self._literal_dtype(self.fact(node.args[0]))
         compute = PURE_CALLS.get(name)
         if compute is None or node.keywords:
             return NOTHING
@@ -188,6 +191,15 @@ class _Evaluation:
         except (TypeError, ValueError):
             return NOTHING
         return of_value(list(result) if isinstance(result, range) else result)
+
+    @staticmethod
+    def _literal_dtype(argument: Fact) -> Fact:
+        """`tfport.compat.arguments.literal_dtype` of a literal in the call."""
+        if not is_known(argument.value):
+            other = argument.kind in ("tensor", "array", "str", "none", "dtype", "shape")
+            return of_value(None) if other else NOTHING
+        dtype = literal_dtype(argument.value)
+        return of_value(None if dtype == "?" else Symbol(f"torch.{dtype}"))
 
     def _isinstance(self, subject: ast.expr, types: ast.expr) -> Any:
         known = self.fact(subject)

@@ -24,6 +24,7 @@ from tfport.source.values import (
     is_dtype,
     is_known,
     join,
+    literal_dtype,
     of_value,
 )
 
@@ -309,25 +310,7 @@ class Facts:
             return fact.value
         if fact.is_tensor:
             return fact.dtype
-        return _literal_dtype(fact.value)
-
-
-def _literal_dtype(value: Any) -> str:
-    """The dtype that TensorFlow gives a Python literal, "?" where it is not wholly known."""
-    leaves = list(_leaves(value))
-    if not leaves or not all(is_known(v) and isinstance(v, bool | int | float) for v in leaves):
-        return "?"
-    if all(isinstance(v, bool) for v in leaves):
-        return "bool"
-    return "float32" if any(isinstance(v, float) for v in leaves) else "int32"
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value
+        return literal_dtype(fact.value)
 
 
 def _dtype_name(node: ast.expr) -> str:

@@ -65,6 +65,7 @@ class Names:
         self._exported = exported or (lambda _: frozenset())
         self._cache: dict[tuple[int, str], Meaning] = {}
         self._busy: set[tuple[int, str]] = set()
+        self._assumed: dict[tuple[int, str], Meaning] = {}  # of names under way that refine themselves
         self.module = Scope(tree, None)
         self._visit_all(tree.body, tree, self.module)
 
@@ -184,7 +185,7 @@ class Names:
     def _on_Nonlocal(self, node: ast.Nonlocal, scope: Scope) -> bool:
         for name in node.names:
             where = scope.parent
-            while where is not None and (where.is_class or name not in where.bindings) and where.parent is not None:
+            while where is not None and not _may_bind(where, name) and where.parent is not None:
                 where = where.parent
             if where is not None:
                 scope.elsewhere[name] = where
@@ -293,12 +294,25 @@ class Names:
         if key in self._cache:
             return self._cache[key]
         if key in self._busy:
-            return None
+            return self._assumed.get(key)
         self._busy.add(key)
-        meaning = self._joined(where.bindings.get(name, []))
+        bindings = where.bindings.get(name, [])
+        others = [b for b in bindings if not self._refines(b, name, where)]
+        if len(others) < len(bindings):  # `tf = tf.compat.v1`: what the other bindings say, refined
+            self._assumed[key] = self._joined(others)
+        meaning = self._joined(bindings)
         self._busy.discard(key)
         self._cache[key] = meaning
         return meaning
+
+    def _refines(self, binding: Binding, name: str, owner: Scope) -> bool:
+        """Whether a binding is ``name = name.attribute`` in its own scope."""
+        root: ast.AST | None = binding.value
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if not isinstance(root, ast.Name) or root.id != name or root not in self.scope_of:
+            return False
+        return self.owner(name, self.scope_of[root]) is owner
 
     def _joined(self, bindings: list[Binding]) -> Meaning:
         found = []
@@ -344,6 +358,14 @@ class Names:
         if isinstance(node, ast.IfExp):
             return self._joined([Binding(node, value=node.body), Binding(node, value=node.orelse)])
         return None
+
+
+def _may_bind(scope: Scope, name: str) -> bool:
+    """Whether a function binds a name, perhaps further down than the walk has come."""
+    if not isinstance(scope.node, FUNCTIONS):
+        return False
+    stored = (n for n in ast.walk(scope.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return name in scope.bindings or any(n.id == name for n in stored)
 
 
 def imported_by_name(node: ast.AST) -> Canonical | None:

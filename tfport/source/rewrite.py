@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfport.source import fstrings, loops, purity, sessions, shapes_of_tensors, slices, versions
+from tfport.source import arrays, fstrings, loops, purity, sessions, shapes_of_tensors, slices, versions
 from tfport.source.advice import advice
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
@@ -440,7 +440,7 @@ LAYER_OPTIONS = frozenset(
     "name trainable dtype input_shape batch_input_shape input_dim input_length weights autocast data_format "
     "activity_regularizer batch_size dynamic".split()
 )
-SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special]
+SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special, arrays.special]
 
 
 def direct_expressions(node: ast.AST) -> Iterator[tuple[ast.AST, str, ast.AST]]:

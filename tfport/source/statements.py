@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfport.source import loops, sessions
+from tfport.source.augmented import augmented_assignment
 from tfport.source.canonical import Canonical, canonical, extend
-from tfport.source.text import Fragment, parenthesised, precedence
 
 if TYPE_CHECKING:
     from tfport.source.convert import Walk
@@ -94,27 +94,6 @@ def decorators(walk: Walk, statement: ast.stmt) -> bool:
             walk.remove_lines(decorator, statement)
             walk.skip.add(decorator)
     return False
-
-
-def augmented_assignment(walk: Walk, statement: ast.stmt) -> bool:
-    """``y += x`` rebinds in TensorFlow and would change a torch tensor in place: written ``y = y + x``."""
-    if not (isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name)):
-        return False
-    rewriter = walk.rewriter
-    load = ast.copy_location(ast.Name(statement.target.id, ast.Load()), statement.target)
-    rewriter.names.scope_of[load] = rewriter.names.scope_of[statement.target]
-    target, value = rewriter.facts.of(load), rewriter.facts.of(statement.value)
-    if not (target.is_tensor or value.is_tensor):
-        return False
-    new = rewriter.expr(statement.value)
-    operation = ast.copy_location(ast.BinOp(load, statement.op, statement.value), statement)
-    right = parenthesised(new, precedence(operation) + 1)
-    symbol = rewriter.source.text[rewriter.source.span(statement.target)[1] : rewriter.source.span(statement.value)[0]]
-    operator = symbol.partition("=")[0].strip()
-    text = Fragment(f"{statement.target.id} = {statement.target.id} {operator} {right}")
-    start, end = rewriter.source.span(statement)
-    rewriter.change(start, end, text.text)
-    return True
 
 
 def imported_names(walk: Walk, statement: ast.stmt) -> list[tuple[str, str]]:

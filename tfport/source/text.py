@@ -120,6 +120,18 @@ class Source:
         decorators = getattr(stmt, "decorator_list", [])
         return min([stmt.lineno, *(d.lineno for d in decorators)])  # type: ignore[attr-defined]
 
+    def stands_alone(self, stmt: ast.AST) -> bool:
+        """Whether nothing but white space (and its decorators' ``@``) stands before a statement on its logical line."""
+        line = self.first_line(stmt)
+        before = self.lines[line - 1] if getattr(stmt, "decorator_list", []) else self.text[self.starts[line - 1] : self.span(stmt)[0]]
+        return (not before.strip() or before.lstrip().startswith("@")) and self.logical_line(line) == line
+
+    def logical_line(self, line: int) -> int:
+        """The first of the lines that backslashes join to a 1-based line."""
+        while line > 1 and self.lines[line - 2].endswith("\\"):
+            line -= 1
+        return line
+
     def indent(self, line: int) -> str:
         """White space at the beginning of a 1-based line."""
         content = self.lines[line - 1]

@@ -99,3 +99,15 @@ def join(facts: list[Fact]) -> Fact:
     dtype = dtypes.pop() if len(dtypes) == 1 else "float" if dtypes <= FLOATS else "?"
     ranks = {f.ndim for f in facts}
     return Fact(kind, dtype, ranks.pop() if len(ranks) == 1 else None)
+
+
+def literal_dtype(value: Any) -> str:
+    """The dtype that TensorFlow gives a Python literal, "?" where it is not wholly known or not of numbers."""
+    if isinstance(value, bool | int | float):
+        return "bool" if isinstance(value, bool) else "int32" if isinstance(value, int) else "float32"
+    if not isinstance(value, list | tuple):
+        return "?"
+    inside = {literal_dtype(v) for v in value}
+    if inside <= {"int32", "float32"}:
+        return "int32" if inside == {"int32"} else "float32"
+    return inside.pop() if len(inside) == 1 else "?"

@@ -1,0 +1,701 @@
+"""``call`` of a subclassed model, statement by statement: which values are images, and the new text of each expression."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfport.layers.layouts import ELEMENTWISE_OPS, axis_in
+from tfport.source.canonical import Canonical
+from tfport.source.models import activations
+from tfport.source.models.class_init import Held, Plan, is_self
+from tfport.source.models.class_trace import ClassTrace, NeedsRank, Open, alike_ranks
+from tfport.source.models.spec import Bail
+from tfport.source.models.trace import NeedsOrder, Value
+from tfport.source.text import Fragment, parenthesised, precedence
+
+if TYPE_CHECKING:
+    from tfport.source.convert import Walk
+
+SENSITIVE = frozenset({"BatchNormalization", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
+                       "AlphaDropout", "GaussianNoise", "GaussianDropout"})  # fmt: skip
+ALIKE = ELEMENTWISE_OPS | {
+    "tf.identity", "tf.cast", "tf.clip_by_value", "tf.nn.dropout", "tf.zeros_like", "tf.ones_like", "tf.math.square",
+    "tf.math.sqrt", "tf.math.log", "tf.math.maximum", "tf.math.minimum", "tf.math.softplus", "tf.sign", "tf.math.negative",
+}  # fmt: skip
+REDUCTIONS = frozenset({"tf.reduce_mean", "tf.reduce_sum", "tf.reduce_max", "tf.reduce_min", "tf.math.reduce_mean",
+                        "tf.math.reduce_sum", "tf.math.reduce_max", "tf.math.reduce_min"})  # fmt: skip
+ALONG = frozenset({"tf.nn.softmax", "tf.nn.log_softmax", "tf.math.softmax", "tf.math.l2_normalize", "tf.nn.l2_normalize"})
+JOINS = {"concatenate": "Concatenate", "add": "Add", "subtract": "Subtract", "multiply": "Multiply", "average": "Average",
+         "maximum": "Maximum", "minimum": "Minimum"}  # fmt: skip
+
+
+@dataclasses.dataclass
+class Block:
+    """An own class as its users see it: its inputs and outputs in forward, and its records."""
+
+    name: str
+    parameters: list[str]  # of forward
+    inputs: list[Value]
+    outputs: list[Value]
+    several: bool
+    arguments: list[str]  # of the constructor
+    sensitive: bool
+    records: list[dict[str, Any]]
+    training: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    """A tuple of tensors that a block returns."""
+
+    values: tuple[Value, ...]
+    text: Fragment
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    """An expression without tensors."""
+
+    text: Fragment
+
+
+Result = Value | Several | Plain
+
+
+class CallReader:
+    """Evaluates one ``call`` abstractly and collects edits of its text."""
+
+    def __init__(self, walk: Walk, plan: Plan, trace: ClassTrace, blocks: dict[str, Block], ranks: dict[str, int],
+                 sequence: Callable[[CallReader, Held, Value], Value]) -> None:  # fmt: skip
+        self.walk, self.rewriter, self.plan, self.trace = walk, walk.rewriter, plan, trace
+        self.blocks, self.sequence = blocks, sequence
+        self.env: dict[str, Result] = {}
+        self.items: dict[str, Held] = {}  # loop variables that stand for a layer
+        self.edits: dict[tuple[int, int], tuple[str, ast.stmt]] = {}
+        self.returned: list[list[Value]] = []
+        self.several = False
+        self.removed: list[ast.stmt] = []
+        self.sensitive = False
+        self.training, names = self._parameters()
+        self.inputs: dict[str, Value] = {}
+        for name in names:
+            rank = ranks.get(name)
+            shape: Any = Open([name]) if rank is None else (None,) * rank
+            layout = "first" if rank is not None and rank > 3 else "last"
+            self.inputs[name] = self.env[name] = Value(Fragment(name), shape, layout)
+
+    def _parameters(self) -> tuple[str | None, list[str]]:
+        args = self.plan.call.args
+        if args.vararg or args.posonlyargs:
+            raise Bail("call(*args)")
+        names = [a.arg for a in [*args.args[1:], *args.kwonlyargs]]
+        training = next((n for n in names if n in ("training", "is_training", "train")), None)
+        if "mask" in names:
+            raise Bail("call(mask=...)")
+        return training, [n for n in names if n != training]
+
+    # -- statements --------------------------------------------------------------------------------------
+
+    def body(self, stmts: Sequence[ast.stmt]) -> None:
+        """Evaluate the statements of a block."""
+        for statement in stmts:
+            self.statement(statement)
+
+    def statement(self, statement: ast.stmt) -> None:
+        """Evaluate one statement. Raises `Bail` for what cannot be followed."""
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            self._assign(statement, statement.targets[0], statement.value)
+        elif isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+            self._augmented(statement)
+        elif isinstance(statement, ast.Return) and statement.value is not None:
+            self._return(statement)
+        elif isinstance(statement, ast.Expr):
+            if not isinstance(statement.value, ast.Constant):
+                self._write(statement, statement.value, self.opaque(statement.value).text)
+        elif isinstance(statement, ast.If):
+            self._if(statement)
+        elif isinstance(statement, ast.For) and not statement.orelse:
+            self._for(statement)
+        elif isinstance(statement, ast.Assert):
+            self._write(statement, statement.test, self.opaque(statement.test).text)
+        elif not isinstance(statement, ast.Pass | ast.Raise):
+            raise Bail(f"call() has a {type(statement).__name__}")
+
+    def _write(self, statement: ast.stmt, node: ast.expr, new: Fragment) -> None:
+        span = self.rewriter.source.span(node)
+        text = new.text
+        if "\n" in text and isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare):
+            text = f"({text})"
+        known = self.edits.get(span)
+        if known is not None and known[0] != text:
+            raise Bail("a loop whose rounds need different text")
+        self.edits[span] = (text, statement)
+
+    def _assign(self, statement: ast.Assign, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+            made = [self.evaluate(v) for v in value.elts]
+            for node, result in zip(value.elts, made):
+                self._write(statement, node, self._single(result).text)
+            self._bind_all(target, made)
+            return
+        result = self.evaluate(value)
+        self._write(statement, value, result.text)
+        if isinstance(target, ast.Name):
+            self._bind(target, result)
+        elif isinstance(target, ast.Tuple):
+            if isinstance(result, Several) and len(result.values) == len(target.elts):
+                self._bind_all(target, list(result.values))
+            else:
+                self._bind_all(target, [self._unknown(result)] * len(target.elts))
+        else:
+            raise Bail("call() assigns to more than names")
+
+    @staticmethod
+    def _unknown(result: Result) -> Result:
+        if isinstance(result, Value):
+            if result.layout == "first" or result.flat is not None:
+                raise Bail("an image is unpacked")
+            return Value(Fragment("_"), Open())
+        if isinstance(result, Several):
+            raise Bail("a tuple of another length")
+        return Plain(Fragment("_"))
+
+    def _bind(self, target: ast.expr, result: Result) -> None:
+        if not isinstance(target, ast.Name):
+            raise Bail("call() assigns to more than names")
+        self.items.pop(target.id, None)
+        if target.id == self.training:
+            raise Bail(f"call() assigns to {target.id}")
+        self.env[target.id] = dataclasses.replace(result, text=Fragment(target.id))
+
+    def _bind_all(self, target: ast.Tuple, results: Sequence[Result]) -> None:
+        for node, result in zip(target.elts, results, strict=True):
+            self._bind(node, result)
+
+    def _augmented(self, statement: ast.AugAssign) -> None:
+        assert isinstance(statement.target, ast.Name)
+        load = ast.copy_location(ast.Name(statement.target.id, ast.Load()), statement.target)
+        self.rewriter.names.scope_of[load] = self.rewriter.names.scope_of[statement.target]
+        joined = ast.copy_location(ast.BinOp(load, statement.op, statement.value), statement)
+        result = self.evaluate(joined)
+        start, end = self.rewriter.source.span(statement)
+        if isinstance(result, Value):
+            text = f"{statement.target.id} = {result.text.text}"
+            if self.edits.get((start, end), (text,))[0] != text:
+                raise Bail("a loop whose rounds need different text")
+            self.edits[start, end] = (text, statement)
+        self._bind(statement.target, result)
+
+    def _return(self, statement: ast.Return) -> None:
+        value = statement.value
+        assert value is not None
+        if isinstance(value, ast.Tuple | ast.List):
+            results = [self._result(self.evaluate(e)) for e in value.elts]
+            for node, result in zip(value.elts, results):
+                self._write(statement, node, result.text)
+            self.several = True
+        else:
+            made = self.evaluate(value)
+            if isinstance(made, Several):
+                results, self.several = list(made.values), True
+                self._write(statement, value, made.text)
+            else:
+                results = [self._result(made)]
+                self._write(statement, value, results[0].text)
+        layouts = [[(v.layout, len(v.shape)) for v in r] for r in [*self.returned, results]]
+        if any(x != layouts[0] for x in layouts):
+            raise Bail("returns of different layouts")
+        self.returned.append(results)
+
+    @staticmethod
+    def _result(result: Result) -> Value:
+        if isinstance(result, Several):
+            raise Bail("a nested tuple is returned")
+        if isinstance(result, Plain):
+            return Value(result.text, Open())
+        if result.flat is not None:
+            raise NeedsOrder(result.flatten or ast.Pass())
+        return result.moved("last") if len(result.shape) == 3 else result
+
+    def _if(self, statement: ast.If) -> None:
+        if self._defaults_training(statement):
+            self.removed.append(statement)
+            return
+        self._write(statement, statement.test, self._single(self.opaque(statement.test)).text)
+        before, count = dict(self.env), len(self.returned)
+        self.body(statement.body)
+        leaves = isinstance(statement.body[-1], ast.Return | ast.Raise)
+        then, self.env = self.env, dict(before)
+        self.body(statement.orelse)
+        if leaves and len(self.returned) >= count:
+            return
+        if statement.orelse and isinstance(statement.orelse[-1], ast.Return | ast.Raise):
+            self.env = then
+            return
+        self.env = self._joined(then, self.env)
+
+    def _defaults_training(self, statement: ast.If) -> bool:
+        """``if training is None: training = ...``: a module always knows."""
+        if self.training is None or ast.unparse(statement.test) != f"{self.training} is None" or statement.orelse:
+            return False
+        return all(isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == self.training for s in statement.body)
+
+    def _joined(self, one: dict[str, Result], two: dict[str, Result]) -> dict[str, Result]:
+        made = {**one, **two}
+        for name in one.keys() & two.keys():
+            a, b = one[name], two[name]
+            if a == b and type(getattr(a, "shape", 0)) is type(getattr(b, "shape", 0)):
+                continue
+            if not isinstance(a, Value) or not isinstance(b, Value):
+                raise Bail(f"{name} is a tensor or something else")
+            made[name] = _join(name, a, b)
+        return made
+
+    def _for(self, statement: ast.For) -> None:
+        rounds = self._rounds(statement)
+        if rounds is None:
+            self._write(statement, statement.iter, self._single(self.opaque(statement.iter)).text)
+            for target in ast.walk(statement.target):
+                if isinstance(target, ast.Name):
+                    self.env[target.id] = Value(Fragment(target.id), Open())
+            for _ in range(3):
+                before = dict(self.env)
+                self.body(statement.body)
+                self.env = self._joined(before, self.env)
+                if all(self.env[k] == v for k, v in before.items()):
+                    return
+            raise Bail("a loop that changes the kind of its values")
+        count = len(self.returned)
+        for bindings in rounds:
+            for name, held in bindings.items():
+                if held is None:
+                    self.env[name] = Plain(Fragment(name))
+                else:
+                    self.env.pop(name, None)
+                    self.items[name] = held
+            self.body(statement.body)
+        if len(self.returned) != count:
+            raise Bail("a return inside a loop over layers")
+
+    def _rounds(self, statement: ast.For) -> list[dict[str, Held | None]] | None:
+        """The layers that each round of a loop sees; None for a loop over something else."""
+        target, over = statement.target, statement.iter
+        name = over.func.id if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) else ""
+        if name == "enumerate" and isinstance(over, ast.Call) and isinstance(target, ast.Tuple) and len(over.args) == 1:
+            items, index, item = self._listed(over.args[0]), target.elts[0], target.elts[1]
+            if items is not None and isinstance(index, ast.Name) and isinstance(item, ast.Name):
+                return [{index.id: None, item.id: held} for held in items]
+        if name == "zip" and isinstance(over, ast.Call) and isinstance(target, ast.Tuple):
+            lists = [self._listed(a) for a in over.args]
+            names = [t.id for t in target.elts if isinstance(t, ast.Name)]
+            if len(names) == len(lists) and all(x is not None for x in lists):
+                return [dict(zip(names, row)) for row in zip(*(x for x in lists if x is not None))]
+        items = self._listed(over)
+        if items is not None and isinstance(target, ast.Name):
+            return [{target.id: held} for held in items]
+        if any(is_self(n) and n.attr in self.plan.held for n in ast.walk(over) if isinstance(n, ast.Attribute)):
+            raise Bail("a loop over layers that is not plain")
+        return None
+
+    def _listed(self, node: ast.expr) -> list[Held] | None:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "reversed" and len(node.args) == 1:
+            items = self._listed(node.args[0])
+            return None if items is None else items[::-1]
+        held = self.plan.held.get(node.attr) if isinstance(node, ast.Attribute) and is_self(node) else None
+        return held.items if held is not None and held.kind == "list" else None
+
+    # -- expressions -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _single(result: Result) -> Value | Plain:
+        if isinstance(result, Several):
+            raise Bail("a tuple where a tensor is expected")
+        return result
+
+    def tensor(self, node: ast.expr) -> Value:
+        """An expression that must be a tensor."""
+        result = self._single(self.evaluate(node))
+        return result if isinstance(result, Value) else Value(result.text, Open())
+
+    def evaluate(self, node: ast.expr) -> Result:
+        """The value of an expression and its new text."""
+        if isinstance(node, ast.Name):
+            if node.id == self.training:
+                return Plain(Fragment("self.training"))
+            if node.id in self.items:
+                raise Bail("a layer is used as a value")
+            return self.env.get(node.id) or Plain(self.rewriter.expr(node))
+        if isinstance(node, ast.Attribute) and is_self(node) and node.attr in self.plan.held:
+            raise Bail(f"self.{node.attr} is used as a value")
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div):
+            return self._arithmetic(node)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            inner = self._single(self.evaluate(node.operand))
+            if isinstance(inner, Value):
+                return dataclasses.replace(inner, text=Fragment(f"-{parenthesised(inner.text, 14)}", 14))
+        return self.opaque(node)
+
+    def opaque(self, node: ast.expr) -> Value | Plain:
+        """Any other expression: what it reads is in TensorFlow's order, and so is what it makes."""
+        tensors = self._prepare(node)
+        text = self.rewriter.expr(node)
+        return Value(text, Open()) if tensors else Plain(text)
+
+    def _prepare(self, node: ast.AST) -> bool:
+        """Put the values below an expression into TensorFlow's order; whether there are any."""
+        if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            if any(isinstance(n, ast.Name) and (n.id in self.env or n.id in self.items) for n in ast.walk(node)):
+                raise Bail("a comprehension over tensors")
+        found = False
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr) and self._is_function(node, child):
+                continue
+            if isinstance(child, ast.expr) and not isinstance(child, ast.Starred):
+                result = self._single(self.evaluate(child))
+                if isinstance(result, Value):
+                    if result.flat is not None:
+                        raise NeedsOrder(result.flatten or child)
+                    result = result.moved("last")
+                    found = True
+                if result.text.text != self.rewriter.source.segment(child):
+                    self._override(child, result.text)
+            elif not isinstance(child, ast.expr_context | ast.operator):
+                found = self._prepare(child) or found
+        return found
+
+    def _is_function(self, node: ast.AST, child: ast.expr) -> bool:
+        """Whether a child is the function of a call, and not a tensor's method."""
+        if not isinstance(node, ast.Call) or child is not node.func:
+            return False
+        if isinstance(child, ast.Name) or isinstance(self.rewriter.names.resolve(child), Canonical):
+            return True
+        if is_self(child):
+            assert isinstance(child, ast.Attribute)
+            if child.attr in self.plan.plain:
+                return True
+            raise Bail(f"call() calls self.{child.attr}()")
+        return False
+
+    def _override(self, node: ast.AST, text: Fragment) -> None:
+        self.rewriter.overrides[node] = text
+        self.rewriter.touch(node)
+
+    def _arithmetic(self, node: ast.BinOp) -> Result:
+        sides = [self._single(self.evaluate(n)) for n in (node.left, node.right)]
+        values = [s for s in sides if isinstance(s, Value)]
+        for side, part in zip(sides, (node.left, node.right)):
+            number = isinstance(self.rewriter.facts.of(part).value, int | float)
+            if isinstance(side, Plain) and not number and values:
+                values.append(Value(side.text, Open()))  # may be a tensor of any rank
+        if not values:
+            return self.opaque(node)
+        if any(v.flat is not None for v in values):
+            raise NeedsOrder(next(v.flatten for v in values if v.flat is not None) or node)
+        same = len({len(v.shape) for v in values}) == 1 and len({isinstance(v.shape, Open) for v in values}) == 1
+        layout = "first" if same and any(v.layout == "first" for v in values) else "last"
+        level = precedence(node)
+        texts = [s.moved(layout).text if isinstance(s, Value) else s.text for s in sides]
+        sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}[type(node.op)]  # type: ignore[index]
+        text = f"{parenthesised(texts[0], level)} {sign} {parenthesised(texts[1], level + 1)}"
+        first = values[0]
+        if len(values) == 1:
+            shape = first.shape
+        elif same and not isinstance(first.shape, Open):
+            shape = tuple(a if a == b else None for a, b in zip(values[0].shape, values[1].shape))
+        else:
+            common = {v.shape.origins for v in values if isinstance(v.shape, Open)}
+            shape = Open(common.pop() if same and len(common) == 1 else ())
+        return Value(Fragment(text, level), shape, layout)
+
+    # -- calls -------------------------------------------------------------------------------------------
+
+    def _call(self, node: ast.Call) -> Result:
+        held = self._layer_of(node.func)
+        if held is not None:
+            return self._apply(held, node)
+        meaning = self.rewriter.names.resolve(node.func)
+        if not isinstance(meaning, Canonical):
+            return self.opaque(node)
+        if meaning.name.startswith("tf.keras.layers."):
+            return self._merged(node, meaning.name)
+        if meaning.name in ("tf.concat", "tf.keras.ops.concatenate"):
+            return self._concatenated(node)
+        if meaning.name in ALIKE:
+            return self._alike(node)
+        if meaning.name in REDUCTIONS:
+            return self._reduced(node)
+        if meaning.name in ALONG and node.args:
+            return self._along(node)
+        return self.opaque(node)
+
+    def _layer_of(self, node: ast.expr) -> Held | None:
+        if isinstance(node, ast.Name):
+            return self.items.get(node.id)
+        if isinstance(node, ast.Attribute) and is_self(node):
+            return self.plan.held.get(node.attr)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and is_self(node.value):
+            held = self.plan.held.get(node.value.attr)
+            index = self.rewriter.facts.of(node.slice).value
+            if held is not None:
+                if not isinstance(index, int) or held.kind != "list" or not -len(held.items) <= index < len(held.items):
+                    raise Bail("a layer by an index that is not known")
+                return held.items[index]
+        return None
+
+    def _check_training(self, held: Held, keyword: ast.keyword) -> None:
+        value = self.rewriter.facts.of(keyword.value).value
+        passed = isinstance(keyword.value, ast.Name) and keyword.value.id == self.training
+        if passed or value is None:
+            return
+        quiet = held.kind == "layer" and held.spec is not None and held.spec.class_name not in SENSITIVE
+        quiet = quiet or (held.kind == "own" and not self.blocks[held.own].sensitive)
+        if not (quiet and isinstance(value, bool)):
+            raise Bail("a training argument of its own")
+
+    def _apply(self, held: Held, node: ast.Call) -> Result:
+        keywords = {}
+        for keyword in node.keywords:
+            block = self.blocks.get(held.own)
+            if keyword.arg == "training" or (block is not None and keyword.arg is not None and keyword.arg == block.training):
+                self._check_training(held, keyword)
+            elif held.kind == "own" and keyword.arg in self.blocks[held.own].parameters:
+                keywords[keyword.arg] = keyword.value
+            elif keyword.arg in ("inputs", "x") and not node.args:
+                keywords["inputs"] = keyword.value
+            else:
+                raise Bail(f"a layer called with {keyword.arg}")
+        held.used = True
+        arguments = list(node.args)
+        if held.kind == "own":
+            return self._apply_own(held, arguments, keywords, node)
+        if "inputs" in keywords:
+            arguments.append(keywords["inputs"])
+        if len(arguments) == 2 and isinstance(arguments[1], ast.Name) and arguments[1].id == self.training:
+            arguments.pop()
+        if len(arguments) != 1 or isinstance(arguments[0], ast.Starred):
+            raise Bail("a layer called with more than its input")
+        if held.kind == "sequential":
+            return self.sequence(self, held, self.tensor(arguments[0]))
+        if held.kind != "layer" or held.spec is None:
+            raise Bail("a list of layers is called")
+        if held.spec.class_name in SENSITIVE:
+            self.sensitive = True
+        several = isinstance(arguments[0], ast.List | ast.Tuple)
+        values = [self.tensor(a) for a in (arguments[0].elts if several else [arguments[0]])]  # type: ignore[attr-defined]
+        self.trace.attributes.setdefault(held.spec, held.path)
+        self.trace.spelling[held.spec] = self._spelling(node.func, held)
+        made = self.trace.apply(held.spec, values)
+        if held.spec not in self.trace.modules and isinstance(node.func, ast.Name):
+            raise Bail(f"{held.spec.class_name} in a list")
+        return made
+
+    def _spelling(self, function: ast.expr, held: Held) -> str:
+        return function.id if isinstance(function, ast.Name) else held.spelling
+
+    def _apply_own(self, held: Held, arguments: list[ast.expr], keywords: dict[str, ast.expr], node: ast.Call) -> Result:
+        block = self.blocks[held.own]
+        given = dict(keywords)
+        for position, argument in enumerate(arguments):
+            if isinstance(argument, ast.Name) and argument.id == self.training:
+                continue
+            if position >= len(block.parameters) or isinstance(argument, ast.Starred):
+                raise Bail(f"{held.own} called with more than its inputs")
+            given[block.parameters[position]] = argument
+        self.sensitive = self.sensitive or block.sensitive
+        texts = []
+        for name, expected in zip(block.parameters, block.inputs):
+            if name not in given:
+                continue
+            value = self.tensor(given[name])
+            if value.flat is not None:
+                raise NeedsOrder(value.flatten or node)
+            if not isinstance(expected.shape, Open):
+                value = _ranked(value, len(expected.shape))
+            text = value.moved(expected.layout).text.text
+            texts.append(text if name not in keywords else f"{name}={text}")
+        call = Fragment(f"{self._spelling(node.func, held)}({', '.join(texts)})")
+        outputs = [self._substituted(held, v, call) for v in block.outputs]
+        return Several(tuple(outputs), call) if block.several else outputs[0]
+
+    def _substituted(self, held: Held, value: Value, text: Fragment) -> Value:
+        """A block's output with the channels that its constructor's argument names."""
+        from tfport.source.values import Symbol
+
+        channels = value.shape[-1] if value.shape else None
+        if isinstance(channels, Symbol):
+            channels = self._argument(held, channels.text)
+        shape: Any = Open((), channels) if isinstance(value.shape, Open) else (*value.shape[:-1], channels)
+        return Value(text, shape, value.layout)
+
+    def _argument(self, held: Held, name: str) -> Any:
+        from tfport.source.values import Symbol
+
+        assert isinstance(held.node, ast.Call)
+        parameters = self.blocks[held.own].arguments
+        given = dict(zip(parameters, held.node.args)) | {k.arg: k.value for k in held.node.keywords if k.arg}
+        name = name.removeprefix("self.")
+        if name not in given or "." in held.path:
+            return None
+        value = self.rewriter.facts.of(given[name]).value
+        if isinstance(value, int):
+            return value
+        return Symbol(self.rewriter.source.segment(given[name])) if isinstance(given[name], ast.Name | ast.Attribute) else None
+
+    # -- functions ---------------------------------------------------------------------------------------
+
+    def _alike(self, node: ast.Call) -> Result:
+        """A function of every element alone: arguments in one layout."""
+        results = [self._single(self.evaluate(a)) for a in node.args]
+        values = [r for r in results if isinstance(r, Value)]
+        if len(values) != 1 or not isinstance(results[0], Value) or any(_holds_tensor(self, k.value) for k in node.keywords):
+            return self.opaque(node)
+        self._override(node.args[0], values[0].text)
+        for argument, result in list(zip(node.args, results))[1:]:
+            if result.text.text != self.rewriter.source.segment(argument):
+                self._override(argument, result.text)
+        for keyword in node.keywords:
+            self._prepare(keyword)
+        return dataclasses.replace(values[0], text=self.rewriter.expr(node))
+
+    def _axis(self, node: ast.Call, names: tuple[str, ...] = ("axis",)) -> tuple[ast.expr | None, Any]:
+        found = node.args[1] if len(node.args) > 1 else next((k.value for k in node.keywords if k.arg in names), None)
+        return found, None if found is None else self.rewriter.facts.of(found).value
+
+    def _concatenated(self, node: ast.Call) -> Result:
+        axis_node, axis = self._axis(node)
+        items = node.args[0] if node.args else None
+        if axis_node is None or not isinstance(axis, int) or not isinstance(items, ast.List | ast.Tuple):
+            return self.opaque(node)
+        values = alike_ranks([self.tensor(e) for e in items.elts])
+        if any(v.flat is not None for v in values):
+            raise NeedsOrder(next(v.flatten for v in values if v.flat is not None) or node)
+        ranks = {len(v.shape) for v in values}
+        opened = any(isinstance(v.shape, Open) for v in values)
+        if len(ranks) > 1 or opened or ranks == {2}:
+            return self._concatenated_last(node, values, items, axis)
+        rank = ranks.pop()
+        layout = "first" if any(v.layout == "first" for v in values) else "last"
+        for element, value in zip(items.elts, values):
+            self._override(element, value.moved(layout).text)
+        self._override(axis_node, Fragment(str(axis_in(layout, axis, rank))))
+        sizes = [v.shape[-1] for v in values]
+        joined = sum(sizes) if all(isinstance(n, int) for n in sizes) else None  # type: ignore[arg-type]
+        last = joined if axis % rank == rank - 1 else sizes[0]
+        return Value(self._mapped(node, axis_node, axis_in(layout, axis, rank)), (*(None,) * (rank - 1), last), layout)
+
+    def _concatenated_last(self, node: ast.Call, values: list[Value], items: ast.List | ast.Tuple, axis: int) -> Value:
+        for element, value in zip(items.elts, values):
+            self._override(element, value.moved("last").text)
+        sizes = [v.shape[-1] for v in values]
+        known = axis == -1 and all(isinstance(n, int) for n in sizes)
+        return Value(self.rewriter.expr(node), Open((), sum(sizes) if known else None))  # type: ignore[arg-type]
+
+    def _mapped(self, node: ast.Call, axis_node: ast.expr, axis: Any) -> Fragment:
+        """The call with another axis."""
+        constant = ast.copy_location(_literal(axis), axis_node)
+        self._override(constant, Fragment(repr(axis), 14 if isinstance(axis, int) and axis < 0 else 20))
+        call = ast.copy_location(ast.Call(
+            node.func, [constant if a is axis_node else a for a in node.args],
+            [ast.copy_location(ast.keyword(k.arg, constant), k) if k.value is axis_node else k for k in node.keywords],
+        ), node)  # fmt: skip
+        self.rewriter.dirty.add(call)
+        for keyword in call.keywords:
+            self.rewriter.dirty.add(keyword)
+        return self.rewriter.expr(call)
+
+    def _reduced(self, node: ast.Call) -> Result:
+        axis_node, axis = self._axis(node)
+        value = self.tensor(node.args[0]) if node.args else None
+        keeps = next((self.rewriter.facts.of(k.value).value for k in node.keywords if k.arg in ("keepdims", "keep_dims")), False)
+        axes = [axis] if isinstance(axis, int) else axis
+        plain = value is None or isinstance(value.shape, Open) or len(value.shape) < 3 or value.layout != "first"
+        if plain or axis_node is None or not isinstance(axes, list | tuple) or not isinstance(keeps, bool) or len(node.args) > 2:
+            return self.opaque(node)
+        assert value is not None
+        rank = len(value.shape)
+        if not all(isinstance(a, int) for a in axes):
+            return self.opaque(node)
+        gone = {a % rank for a in axes}
+        mapped = [axis_in("first", a, rank) for a in axes]
+        self._override(node.args[0], value.text)
+        text = self._mapped(node, axis_node, mapped[0] if isinstance(axis, int) else type(axis)(mapped))
+        shape = tuple(1 if i in gone else n for i, n in enumerate(value.shape))
+        if keeps:
+            return Value(text, shape, "first")
+        shape = tuple(n for i, n in enumerate(shape) if i not in gone)
+        return Value(text, shape, "last" if rank - 1 in gone or len(shape) < 3 else "first")
+
+    def _along(self, node: ast.Call) -> Result:
+        axis_node, axis = self._axis(node)
+        value = self.tensor(node.args[0])
+        if value.layout != "first" or axis_node is None or not isinstance(axis, int) or isinstance(value.shape, Open):
+            return self.opaque(node)
+        self._override(node.args[0], value.text)
+        text = self._mapped(node, axis_node, axis_in("first", axis, len(value.shape)))
+        return dataclasses.replace(value, text=text)
+
+    def _merged(self, node: ast.Call, name: str) -> Result:
+        """``layers.concatenate([a, b])`` inside call."""
+        last = name.rsplit(".", 1)[1]
+        if last not in JOINS or len(node.args) < 1 or not isinstance(node.args[0], ast.List | ast.Tuple):
+            raise Bail(f"{name} inside call()")
+        rule = self.rewriter.book.find(f"tf.keras.layers.{JOINS[last]}")[0]
+        from tfport.source.models.spec import LayerSpec
+
+        axis_node, axis = self._axis(node)
+        if JOINS[last] == "Concatenate" and axis_node is not None and not isinstance(axis, int):
+            raise Bail("an axis that is not known")
+        values = {"axis": axis if axis_node is not None else -1} if JOINS[last] == "Concatenate" else {}
+        if JOINS[last] in ("Average", "Maximum", "Minimum"):
+            raise Bail(f"{name} inside call()")
+        spec = LayerSpec(node, rule, {}, values, None, None)
+        self.trace.attributes[spec] = ""
+        made = self.trace.apply(spec, [self.tensor(e) for e in node.args[0].elts])
+        self.trace.records = [r for r in self.trace.records if r is not self.trace.recorded.get(spec)]
+        self.trace.recorded.pop(spec, None)
+        return made
+
+
+def _holds_tensor(reader: CallReader, node: ast.expr) -> bool:
+    return any(isinstance(n, ast.Name) and isinstance(reader.env.get(n.id), Value) for n in ast.walk(node))
+
+
+def _literal(value: Any) -> ast.expr:
+    if isinstance(value, list | tuple):
+        kind = ast.List if isinstance(value, list) else ast.Tuple
+        return kind([_literal(v) for v in value], ast.Load())
+    return ast.Constant(value)
+
+
+def _ranked(value: Value, rank: int) -> Value:
+    from tfport.source.models.class_trace import with_rank
+
+    made = with_rank(value, rank)
+    if len(made.shape) != rank:
+        raise Bail("a block gets a value of another rank")
+    return made
+
+
+def _join(name: str, a: Value, b: Value) -> Value:
+    """What holds of a value that is one of two."""
+    if a.flat is not None or b.flat is not None:
+        raise NeedsOrder((a.flatten if a.flat is not None else b.flatten) or ast.Pass())
+    opened = [v.shape for v in (a, b) if isinstance(v.shape, Open)]
+    if len(opened) == 1 and (origins := opened[0].origins):
+        other = a if isinstance(b.shape, Open) else b
+        if len(other.shape) > 3:
+            raise NeedsRank(origins, len(other.shape))
+    if opened and a.layout == b.layout == "last":
+        origins = frozenset().union(*(o.origins for o in opened)) if len(opened) == 2 else frozenset()
+        return Value(Fragment(name), Open(origins, a.shape[-1] if a.shape[-1] == b.shape[-1] else None))
+    if a.layout != b.layout or len(a.shape) != len(b.shape):
+        raise Bail(f"{name} has another layout after a branch")
+    return Value(Fragment(name), tuple(x if x == y else None for x, y in zip(a.shape, b.shape)), a.layout)
+
+
+__all__ = ["ALIKE", "Block", "CallReader", "Plain", "Several", "activations"]

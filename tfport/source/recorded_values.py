@@ -1,0 +1,191 @@
+"""Which values a tape would not have recorded: torch records always, TensorFlow only inside ``with``.
+
+A value that a model computed outside of the tape is a constant to TensorFlow's gradient (a target, a state carried from
+one step to the next); in torch gradients would flow on through it. Where such a value is read inside the ``with``, the
+tape has to stay.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tfport.source.canonical import Canonical
+
+if TYPE_CHECKING:
+    from tfport.source.known_models import KnownModels
+
+TAPES = frozenset({"tf.GradientTape", "tf.autodiff.GradientTape", "tf.gradients", "tf.autodiff.ForwardAccumulator"})
+CUTS = frozenset({"tf.stop_gradient", "tf.argmax", "tf.one_hot", "tf.shape", "tf.convert_to_tensor", "tf.constant"})
+NUMBERS = frozenset({"float", "int", "len", "bool", "str", "range"})
+LISTS = frozenset({"trainable_variables", "trainable_weights", "variables", "weights"})
+
+
+class Computed:
+    """Answers whether an expression may hold what a model computed."""
+
+    def __init__(self, models: KnownModels) -> None:
+        self.models, self.names = models, models.names
+        self._busy: set[ast.AST] = set()
+
+    def of(self, node: ast.AST | None) -> bool:
+        """Whether gradients might flow through a value."""
+        if node is None or node in self._busy:
+            return False
+        self._busy.add(node)
+        try:
+            return self._of(node)
+        finally:
+            self._busy.discard(node)
+
+    def _of(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            return self._name(node)
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        if isinstance(node, ast.Attribute):
+            if node.attr in LISTS:
+                return True
+            if isinstance(node.value, ast.Name) and node.value.id == "self":
+                return any(self.of(v) for v in self.models.values_of(node))
+            return node.attr not in ("shape", "dtype", "ndim") and self.of(node.value)
+        if isinstance(node, ast.Constant | ast.Compare | ast.Lambda | ast.JoinedStr):
+            return False
+        return any(self.of(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr | ast.comprehension | ast.keyword))
+
+    def _name(self, node: ast.Name) -> bool:
+        if node not in self.names.scope_of or isinstance(self.names.resolve(node), Canonical):
+            return False
+        for binding in self.names.bindings(node):
+            if binding.value is not None:
+                found = self.of(binding.value)
+            elif isinstance(binding.node, ast.arg):
+                found = self._parameter(binding.node)
+            else:
+                found = self._target(binding.node)
+            if found:
+                return True
+        return False
+
+    def _parameter(self, argument: ast.arg) -> bool:
+        function = self.names.parent.get(self.names.parent[argument])
+        if argument in self._busy or not isinstance(function, ast.FunctionDef):
+            return False
+        self._busy.add(argument)
+        try:
+            return any(self.of(p) for p in self.models.passed(function, argument) or [])
+        finally:
+            self._busy.discard(argument)
+
+    def _target(self, node: ast.AST) -> bool:
+        """A name bound by a loop, a with or an unpacking: what it comes from."""
+        at: ast.AST | None = node
+        while at is not None and not isinstance(at, ast.stmt | ast.comprehension):
+            at = self.names.parent.get(at)
+        if isinstance(at, ast.For | ast.AsyncFor | ast.comprehension):
+            return self.of(at.iter)
+        return self.of(at.value) if isinstance(at, ast.Assign) else False
+
+    def _call(self, node: ast.Call) -> bool:
+        meaning = self.names.resolve(node.func)
+        arguments = [*node.args, *(k.value for k in node.keywords)]
+        if isinstance(meaning, Canonical):
+            return meaning.name not in CUTS and any(self.of(a) for a in arguments)
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("numpy", "item", "detach", "predict"):
+            return False
+        if isinstance(node.func, ast.Name) and node.func.id in NUMBERS and not self.names.bindings(node.func):
+            return False
+        function = self.models.function(node.func)
+        if function is not None:
+            return any(self.of(value) for value in _results(function))
+        if self.models.of(node.func) is not None or self._is_value(node.func):
+            return not self._makes_data(node.func)
+        inside = [node.func.value] if isinstance(node.func, ast.Attribute) else []
+        return any(self.of(a) for a in [*arguments, *inside])
+
+    def _is_value(self, func: ast.expr) -> bool:
+        """A parameter, an attribute of self or a name bound to an object: calling it may run a model."""
+        if isinstance(func, ast.Attribute):
+            return isinstance(func.value, ast.Name) and func.value.id == "self"
+        if not isinstance(func, ast.Name) or func not in self.names.scope_of:
+            return isinstance(func, ast.Call)
+        nodes = [b.node for b in self.names.bindings(func)]
+        return bool(nodes) and not any(isinstance(n, ast.Import | ast.ImportFrom | ast.ClassDef) for n in nodes)
+
+    def _makes_data(self, func: ast.expr) -> bool:
+        """Random generators and the like, by what the name is bound to: a call of a module's function."""
+        values = [b.value for b in self.names.bindings(func)] if isinstance(func, ast.Name) and func in self.names.scope_of else []
+        return bool(values) and all(isinstance(v, ast.Attribute) for v in values)
+
+    # -- tapes -------------------------------------------------------------------------------------------
+
+    def reads_outside(self, block: ast.With) -> bool:
+        """Whether the body of a tape reads a value that a model computed before it."""
+        inside = set(ast.walk(block))
+        stored: set[str] = set()
+        for statement in block.body:
+            for node in _loads_first(statement):
+                if isinstance(node.ctx, ast.Load) or _is_augmented(node, self.names.parent):
+                    outside = node.id not in stored and node in self.names.scope_of
+                    if outside and self._captured(node, inside):
+                        return True
+                if isinstance(node.ctx, ast.Store):
+                    stored.add(node.id)
+        return False
+
+    def _captured(self, node: ast.Name, inside: set[ast.AST]) -> bool:
+        if self.models.of(node) is not None:
+            return False
+        load = node if isinstance(node.ctx, ast.Load) else None
+        bindings = self.names.bindings(node)
+        if load is None:
+            return any(b.value is not None and self.of(b.value) for b in bindings)
+        parent = self.names.parent.get(node)
+        if isinstance(parent, ast.Call) and parent.func is node:
+            return False
+        return self.of(node)
+
+    def reaches_tape(self, body: list[ast.stmt]) -> bool:
+        """Whether a block, or a function of the file that it calls, holds a tape."""
+        return self._reaches(body, set())
+
+    def _reaches(self, nodes: list[ast.stmt], seen: set[ast.AST]) -> bool:
+        for statement in nodes:
+            for node in ast.walk(statement):
+                meaning = self.names.resolve(node) if isinstance(node, ast.Attribute | ast.Name) else None
+                if isinstance(meaning, Canonical) and meaning.name in TAPES:
+                    return True
+                if isinstance(node, ast.Call) and (function := self.models.function(node.func)) is not None:
+                    if function not in seen:
+                        seen.add(function)
+                        if self._reaches(function.body, seen):
+                            return True
+        return False
+
+
+def _results(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
+    """What a function returns or yields."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) and node.value is not None:
+            yield node.value
+
+
+def _loads_first(statement: ast.stmt) -> Iterator[ast.Name]:
+    """The names of a statement in the order in which they run: an assignment's value before its targets."""
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign) and statement.value is not None:
+        yield from (n for n in ast.walk(statement.value) if isinstance(n, ast.Name))
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        for target in targets:
+            yield from (n for n in ast.walk(target) if isinstance(n, ast.Name))
+        return
+    for child in ast.iter_child_nodes(statement):
+        if isinstance(child, ast.stmt):
+            yield from _loads_first(child)
+        else:
+            yield from (n for n in ast.walk(child) if isinstance(n, ast.Name))
+
+
+def _is_augmented(node: ast.Name, parent: dict[ast.AST, ast.AST]) -> bool:
+    at = parent.get(node)
+    return isinstance(at, ast.AugAssign) and at.target is node
