@@ -6,7 +6,7 @@
 ``nchw`` and ``nhwc`` (layouts at a converted model's boundary) and ``keras.call`` (a call as Keras makes it).
 """
 
-from tfport.compat import namespace
+from tfport.compat import indexing, namespace
 from tfport.compat.layouts import nchw, nhwc
 from tfport.compat.inplace import (
     iadd,
@@ -25,7 +25,7 @@ from tfport.compat.unported import UnportedError, unported
 
 __all__ = [
     "UnportedError", "iadd", "iand", "ifloordiv", "imatmul", "imod", "imul", "indexing", "ior", "ipow", "isub",
-    "itruediv", "ixor", "unported",
+    "itruediv", "ixor", "nchw", "nhwc", "unported",
 ]  # fmt: skip
 
 namespace.publish(__name__)

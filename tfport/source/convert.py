@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tfport.source import api_names, rulebook, sessions, statements
+from tfport.source import api_names, model_calls, rulebook, sessions, statements, training
 from tfport.source.canonical import Canonical
-from tfport.source.models import builder, sequential
+from tfport.source.models import builder, sequential, subclass
 from tfport.source.findings import CODES, Conversion, Finding, Tiers
 from tfport.source.names import Ambiguous, Names, mentions_tensorflow
 from tfport.source.rewrite import Rewriter
@@ -113,11 +113,17 @@ class Walk:
         self.record: dict = {"models": {}, "arguments": [], "results": []}
         self.kept_lines: set[int] = set()  # lines whose comments were written elsewhere
         self.models: dict[str, list[str]] = {}  # class made of a model -> layouts of its inputs
+        self.keras_classes: set[ast.AST] = set()
+        self.kept_classes: dict[ast.AST, str] = {}  # Keras classes that stay as they are, and why
+        self.constructed: dict[ast.AST, str] = {}  # model call -> the class that it became
         self.sessions = self.rewriter.sessions = sessions.prepare(self)
 
     def run(self) -> str:
         """The converted text."""
+        subclass.subclasses(self)
         self._models(self.source.tree.body, self.source.tree)
+        self.rewriter.models = model_calls.prepare(self)
+        self.rewriter.tapes = training.prepare(self)
         self.body(self.source.tree.body)
         self._take_out_imports()
         self._prune(self.source.tree)
@@ -169,9 +175,9 @@ class Walk:
     def is_namespace(self, meaning: Canonical) -> bool:
         """Whether a canonical name is a module: known rules lie below it and it has none itself, or it is public as one."""
         book = self.rewriter.book
-        if meaning.name in book.rules or meaning.name in book.constants:
+        if book.knows(meaning.name):
             return False
-        return meaning.name in book.namespaces or meaning.name in ("tf", "tf.keras") or api_names.is_module(meaning.name)
+        return book.is_namespace(meaning.name) or meaning.name in ("tf", "tf.keras") or api_names.is_module(meaning.name)
 
     def remove(self, statement: ast.stmt, instead: str = "") -> None:
         """Take a statement out; ``pass`` stays where its block would be empty."""
@@ -228,6 +234,8 @@ class Walk:
         builder.functional(self, stmts, owner)
         sequential.sequential(self, stmts, owner)
         for statement in stmts:
+            if statement in self.keras_classes:
+                continue  # written already; or its call() is in TensorFlow's layout, and so are the models inside
             inner = statement if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) else owner
             for field in ("body", "orelse", "finalbody"):
                 self._models(getattr(statement, field, []), inner)

@@ -38,7 +38,7 @@ PURE_CALLS: dict[str, Callable[..., Any]] = {
 STRING_METHODS = frozenset({"lower", "upper", "startswith", "endswith", "strip"})
 TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,), "float": (float,), "bool": (bool,), "str": (str,), "list": (list,), "tuple": (tuple,),
-    "complex": (complex,), "dict": (dict,),
+    "complex": (complex,), "dict": (dict,), "bytes": (bytes,), "set": (set,), "slice": (slice,),
 }  # fmt: skip
 
 
@@ -273,6 +273,8 @@ def _is_instance(known: Fact, types: list[str]) -> Any:
     if known.kind not in told:
         return UNKNOWN
     possible, asked = told[known.kind], set(types)
+    if known.kind == "int" and "bool" in asked and "int" not in asked:
+        return UNKNOWN  # a bool is an int too
     if not possible & asked:
         return False
     return True if possible <= asked or known.kind == "shape" else UNKNOWN

@@ -34,7 +34,8 @@ ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 _INT_CALLS = frozenset({"len", "int", "ord", "hash"})
 _NUMBER_CALLS = frozenset({"float"})
-_LIST_CALLS = frozenset({"list", "tuple", "sorted", "zip", "range", "enumerate", "map", "filter"})
+_LIST_CALLS = frozenset({"list", "tuple", "sorted"})
+_ITERABLE_CALLS = frozenset({"zip", "range", "enumerate", "map", "filter", "set", "dict", "reversed"})
 _STR_CALLS = frozenset({"str", "repr", "format"})
 TOLD = (ast.Name, ast.Attribute, ast.Call)
 BUDGET = 2000  # steps for one question; names that rebind each other in a loop would take exponentially many
@@ -214,6 +215,8 @@ class Facts:
 
     def _Compare(self, node: ast.Compare) -> Fact:
         sides = [self.of(n) for n in (node.left, *node.comparators)]
+        if isinstance(node.ops[0], ast.Is | ast.IsNot | ast.In | ast.NotIn):
+            return Fact("int", "bool") if len(node.ops) == 1 else NOTHING
         if len(node.ops) == 1 and any(f.is_tensor for f in sides):
             return Fact("tensor", "bool")
         return NOTHING
@@ -239,6 +242,8 @@ class Facts:
             return Fact("number")
         if name in _LIST_CALLS:
             return Fact("list")
+        if name in _ITERABLE_CALLS:
+            return Fact("iterable")
         if name in _STR_CALLS:
             return Fact("str")
         return NOTHING

@@ -13,9 +13,10 @@ MODULES = {
     "F": ("torch.nn.functional", "import torch.nn.functional as F", "torch.nn.functional"),
     "nn": ("torch.nn", "from torch import nn", "torch.nn"),
     "compat": ("tfport.compat", "from tfport import compat", "tfport.compat"),
+    "tfport": ("tfport", "import tfport", "tfport"),
     "OrderedDict": ("collections.OrderedDict", "from collections import OrderedDict", "collections.OrderedDict"),
 }
-ORDER = ("math", "OrderedDict", "np", "torch", "F", "nn", "compat")
+ORDER = ("math", "OrderedDict", "np", "torch", "F", "nn", "tfport", "compat")
 
 
 class Imports:

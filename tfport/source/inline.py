@@ -22,7 +22,7 @@ from tfport.source.values import NOTHING, Fact, Symbol, is_dtype, is_known, of_v
 
 BUILTINS = frozenset(dir(builtins))
 MODULES = {"torch": "torch", "F": "torch.nn.functional", "nn": "torch.nn", "np": "numpy", "math": "math"}
-CONVERTED = frozenset({"number", "int", "list", "array", "str", "shape"})  # kinds that a Tensor position converts
+CONVERTED = frozenset({"number", "int", "list", "iterable", "array", "str", "shape"})  # kinds that a Tensor position converts
 
 
 class Undecided(Exception):
@@ -218,19 +218,18 @@ class _Body:
 
     def check_evaluation(self, result: Fragment) -> None:
         """Raise `Undecided` where an argument would be evaluated twice, never, or out of order."""
-        orders = []
-        for name, argument in self.arguments.items():
-            if argument.order < 0:
-                continue
+        passed = {n: a for n, a in self.arguments.items() if a.order >= 0}
+        effects = [a for a in passed.values() if not a.pure]
+        rebinds = any(":=" in a.fragment.text for a in effects)
+        ordered = set()
+        for name, argument in passed.items():
             times = self.used.count(name)
-            if times > 1 and not argument.simple:
+            if (times > 1 and not argument.simple) or (times != 1 and not argument.pure):
                 raise Undecided
-            if not argument.pure:
-                if times != 1:
-                    raise Undecided
-                orders.append((self.used.index(name), argument.order))
-        orders.sort()
-        if [o for _, o in orders] != sorted(o for _, o in orders):
+            if effects and not (argument.simple and not (rebinds and argument.fragment.text.isidentifier())):
+                ordered.add(name)
+        orders = [passed[n].order for n in self.used if n in ordered]
+        if orders != sorted(orders):
             raise Undecided
 
 

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from tfport.source.convert import Walk
 
 RECORDED = "(recorded)"
+SILENT = "(silent)"  # a value that says nothing, such as a parameter that no call of the file passes
 CONSTRUCTORS = frozenset({
     "tf.keras.Model", "tf.keras.models.Model", "tf.keras.Sequential", "tf.keras.models.Sequential",
     "tf.keras.Functional", "tf.keras.models.Functional", "tf.keras.models.load_model", "tf.keras.models.clone_model",
 })  # fmt: skip
 BASES = frozenset({"tf.keras.Model", "tf.keras.models.Model", "tf.keras.layers.Layer", "tf.keras.Sequential"})
 INPUTS = frozenset({"tf.keras.Input", "tf.keras.layers.Input"})
+MODES = ("training", "is_training", "train")
 CALLS = ("call", "forward", "__call__", "build")
 
 
@@ -58,14 +60,18 @@ class KnownModels:
 
     def of(self, node: ast.AST) -> str | None:
         """The class that a model expression is an instance of, `RECORDED`, or None where it may be anything."""
+        found = self._ask(node)
+        return None if found == SILENT else found
+
+    def _ask(self, node: ast.AST) -> str | None:
         if node in self._cache:
             return self._cache[node]
         if node in self._busy:
-            return None
+            return SILENT  # model = model or build(): the other values tell
         self._busy.add(node)
         found = self._of(node)
         self._busy.discard(node)
-        if not self._busy or found is not None:
+        if not self._busy or found not in (None, SILENT):
             self._cache[node] = found
         return found
 
@@ -76,6 +82,22 @@ class KnownModels:
             return None
         integers = any(layer.get("class") == "Embedding" for layer in entry["layers"])
         return Boundary(tuple(entry["inputs"]), tuple(entry["outputs"]), integers)
+
+    def signature(self, name: str) -> tuple[list[str], str | None, ast.expr | None]:
+        """The parameters of a model's call in Keras, the one of them that is its mode, and that one's default."""
+        if self.kind(name) != "subclass":
+            inputs = [f"inputs[{i}]" for i in range(len(self.walk.record["models"].get(name, {}).get("inputs", ())))]
+            return [*inputs, "training"], "training", None
+        found = [s for s in ast.walk(self.walk.source.tree) if isinstance(s, ast.ClassDef) and s.name == name]
+        methods = [m for s in found for m in s.body if isinstance(m, ast.FunctionDef) and m.name == "call"]
+        if len(methods) != 1:
+            return [], None, None
+        arguments = methods[0].args
+        names = [a.arg for a in [*arguments.args[1:], *arguments.kwonlyargs]]
+        defaults = dict(zip(reversed([a.arg for a in arguments.args]), reversed(arguments.defaults), strict=False))
+        defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
+        mode = next((n for n in names if n in MODES), None)
+        return names, mode, defaults.get(mode) if mode else None
 
     def kind(self, name: str) -> str:
         """"functional", "sequential" or "subclass"; "" for recorded models."""
@@ -91,23 +113,27 @@ class KnownModels:
         meaning = self.names.resolve(node.func)
         return isinstance(meaning, Canonical) and any(r.kind == "layer" for r in self.rewriter.rules_for(meaning))
 
-    def is_symbolic(self, node: ast.AST, depth: int = 12) -> bool:
+    def is_symbolic(self, node: ast.AST) -> bool:
         """Whether a value is a symbol of a model that is being described: it comes from ``keras.Input``."""
-        if depth == 0:
-            return False
-        if isinstance(node, ast.Name) and node in self.names.scope_of:
-            values = [b.value for b in self.names.bindings(node) if b.value is not None]
-            return any(self.is_symbolic(v, depth - 1) for v in values)
-        if isinstance(node, ast.List | ast.Tuple):
-            return any(self.is_symbolic(e, depth - 1) for e in node.elts)
-        if isinstance(node, ast.Attribute):
-            return node.attr in ("input", "output", "inputs", "outputs")
-        if not isinstance(node, ast.Call):
-            return False
-        meaning = self.names.resolve(node.func)
-        if isinstance(meaning, Canonical) and meaning.name in INPUTS:
-            return True
-        return any(self.is_symbolic(a, depth - 1) for a in node.args)
+        seen: set[ast.AST] = set()
+        waiting = [node]
+        while waiting:
+            at = waiting.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            if isinstance(at, ast.Name) and at in self.names.scope_of:
+                waiting += [b.value for b in self.names.bindings(at) if b.value is not None]
+            elif isinstance(at, ast.List | ast.Tuple):
+                waiting += at.elts
+            elif isinstance(at, ast.Attribute) and at.attr in ("input", "output", "inputs", "outputs"):
+                return True
+            elif isinstance(at, ast.Call):
+                meaning = self.names.resolve(at.func)
+                if isinstance(meaning, Canonical) and meaning.name in INPUTS:
+                    return True
+                waiting += at.args
+        return False
 
     def owner_class(self, node: ast.AST) -> ast.ClassDef | None:
         """The class whose method a node stands in."""
@@ -167,17 +193,19 @@ class KnownModels:
                 return None
             return self._joined([self._of_binding(b) for b in self.names.bindings(node) if not _is_none(b.value)])
         if isinstance(node, ast.Attribute) and _is_self(node):
-            return self._joined([self.of(v) for v in self.values_of(node) if not _is_none(v)])
+            return self._joined([self._ask(v) for v in self.values_of(node) if not _is_none(v)])
         if isinstance(node, ast.IfExp):
-            return self._joined([self.of(v) for v in (node.body, node.orelse) if not _is_none(v)])
+            return self._joined([self._ask(v) for v in (node.body, node.orelse) if not _is_none(v)])
         if isinstance(node, ast.BoolOp):
-            return self._joined([self.of(v) for v in node.values if not _is_none(v)])
+            return self._joined([self._ask(v) for v in node.values if not _is_none(v)])
         return None
 
     @staticmethod
     def _joined(found: list[str | None]) -> str | None:
-        """The one class of all values; ``?`` stands for a parameter that says nothing."""
-        told = {f for f in found if f != "?"}
+        """The one class of all values that tell."""
+        told = {f for f in found if f != SILENT}
+        if not told:
+            return SILENT if found else None
         return told.pop() if len(told) == 1 else None
 
     def _of_call(self, node: ast.Call) -> str | None:
@@ -196,7 +224,7 @@ class KnownModels:
         returned = [r.value for r in _own_returns(function)]
         if not returned or any(r is None for r in returned):
             return None
-        return self._joined([self.of(r) for r in returned if r is not None])
+        return self._joined([self._ask(r) for r in returned if r is not None])
 
     def _derives(self, node: ast.ClassDef) -> bool:
         for base in node.bases:
@@ -210,13 +238,13 @@ class KnownModels:
 
     def _of_binding(self, binding: Binding) -> str | None:
         if binding.value is not None:
-            return self.of(binding.value)
+            return self._ask(binding.value)
         if isinstance(binding.node, ast.arg):
             return self._of_parameter(binding.node)
         return None
 
     def _of_parameter(self, argument: ast.arg) -> str | None:
-        """The model that every call of the file passes; ``?`` where no call passes any."""
+        """The model that every call of the file passes."""
         arguments = self.names.parent[argument]
         function = self.names.parent.get(arguments)
         if argument in self._busy or not isinstance(function, ast.FunctionDef):
@@ -225,9 +253,9 @@ class KnownModels:
         if passed is None:
             return None
         self._busy.add(argument)
-        found = [self.of(p) for p in passed if not _is_none(p)]
+        found = [self._ask(p) for p in passed if not _is_none(p)]
         self._busy.discard(argument)
-        return self._joined(found) if found else "?"
+        return self._joined(found) if found else SILENT
 
     def passed(self, function: ast.FunctionDef, argument: ast.arg) -> list[ast.expr] | None:
         """What the calls of the file pass for a parameter; None where a star or a default other than None hides it."""

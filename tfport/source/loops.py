@@ -109,6 +109,8 @@ class _Loop:
         known = {"cond", "body", "loop_vars"} | IGNORED
         if any(k.arg not in known for k in self.call.keywords) or len(self.call.args) > 3:
             return False
+        if not self.walk.source.has_line_to_itself(self.statement):
+            return False
         if not isinstance(self.variables, ast.List | ast.Tuple) or not self._functions_known():
             return False
         if not all(isinstance(t, ast.Name) for t in self.targets) or not self._arity_fits():

@@ -9,11 +9,12 @@ which does the same at run time.
 from __future__ import annotations
 
 import ast
+import dataclasses
 from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
 from tfport.source.known_models import CALLS, RECORDED, Boundary, KnownModels
-from tfport.source.text import Fragment, parenthesised, precedence, splice
+from tfport.source.text import Fragment, parenthesised, splice
 from tfport.source.values import Fact
 
 if TYPE_CHECKING:
@@ -136,19 +137,17 @@ class ModelCalls:
         if name is None:
             return None
         boundary = self.models.boundary(name)
-        training = _training(node, self.models.kind(name))
-        inputs = _inputs(node, self.models.kind(name), boundary)
-        if boundary is None or inputs is None or any(_is_image(o) for o in boundary.outputs[1:]):
+        given = passed(self.models, name, node)
+        several = boundary is not None and len(boundary.outputs) > 1 and any(map(_is_image, boundary.outputs))
+        if boundary is None or given is None or several:
             return self._at_run_time(node)
-        texts = [self._input(i, layout, boundary) for i, layout in zip(inputs, boundary.inputs, strict=True)]
-        receiver = self._moded(node, training)
+        texts = [self._input(i, layout, boundary) for i, layout in zip(given.inputs, boundary.inputs, strict=True)]
+        receiver = self._moded(node, given.training)
         text = Fragment(f"{receiver}({', '.join(texts)})")
         self.rewriter.tiers.inlined["tf.keras.Model.__call__"] += 1
         if len(boundary.outputs) == 1 and _is_image(boundary.outputs[0]):
             rank = len(boundary.outputs[0])
             return Fragment(f"{text.text}.permute(0, {', '.join(map(str, range(2, rank)))}, 1)")
-        if boundary.outputs and _is_image(boundary.outputs[0]):
-            return self._at_run_time(node)
         return text
 
     def _at_run_time(self, node: ast.Call) -> Fragment:
@@ -162,7 +161,7 @@ class ModelCalls:
     def _input(self, node: ast.expr, layout: str, boundary: Boundary) -> str:
         """An argument in the class' layout and Keras' dtype."""
         new, fact = self.rewriter.expr(node), self.rewriter.facts.of(node)
-        ready = fact.is_tensor and fact.dtype == "float32"
+        ready = fact.is_tensor and fact.dtype in ("?", "float", "float32")
         if _is_image(layout):
             rank = len(layout)
             if ready:
@@ -277,26 +276,42 @@ class ModelCalls:
 METHODS = ("summary", "count_params", "save_weights", "load_weights")
 
 
-def _training(node: ast.Call, kind: str) -> ast.expr | None:
-    """The argument ``training`` of a call; Keras' own models take it second."""
-    found = next((k.value for k in node.keywords if k.arg == "training"), None)
-    if found is None and kind in ("functional", "sequential") and len(node.args) > 1:
-        return node.args[1]
-    return found
+@dataclasses.dataclass(frozen=True)
+class Passed:
+    """The inputs of a call one by one, and what sets the mode (None: inference)."""
+
+    inputs: list[ast.expr]
+    training: ast.expr | None
 
 
-def _inputs(node: ast.Call, kind: str, boundary: Boundary | None) -> list[ast.expr] | None:
-    """The inputs one by one; None where the call does not spell them out."""
-    if boundary is None or any(isinstance(a, ast.Starred) for a in node.args):
+def passed(models: KnownModels, name: str, node: ast.Call) -> Passed | None:
+    """The arguments of a call of a converted class; None where the call does not spell them out."""
+    names, mode, default = models.signature(name)
+    boundary = models.boundary(name)
+    if boundary is None or not names or any(isinstance(a, ast.Starred) for a in node.args):
         return None
-    known = {"training", "inputs"} if kind in ("functional", "sequential") else {"training"}
-    if any(k.arg not in known for k in node.keywords):
+    values = list(node.args)
+    count = len(boundary.inputs)
+    if models.kind(name) != "subclass" and count > 1:  # Keras takes them as one list
+        if not values or not isinstance(values[0], ast.List | ast.Tuple):
+            return None
+        values = [*values[0].elts, *values[1:]]
+    if len(values) > len(names) or any(isinstance(v, ast.Starred) for v in values):
         return None
-    given = list(node.args[:1]) if kind in ("functional", "sequential") else list(node.args)
-    given += [k.value for k in node.keywords if k.arg == "inputs"]
-    if len(given) == 1 and len(boundary.inputs) > 1 and isinstance(given[0], ast.List | ast.Tuple):
-        given = list(given[0].elts)
-    return given if len(given) == len(boundary.inputs) and not any(isinstance(g, ast.Starred) for g in given) else None
+    found = dict(zip(names, values, strict=False))
+    for keyword in node.keywords:
+        key = "inputs[0]" if keyword.arg == "inputs" and count == 1 and "inputs[0]" in names else keyword.arg
+        if key is None or key in found or (key not in names and key != "training"):
+            return None
+        found[key] = keyword.value
+    if mode != "training" and mode is not None and "training" in found:
+        return None  # two modes
+    training = found.pop(mode or "training", default)
+    found.pop("training", None)
+    inputs = [n for n in names if n != mode]
+    if list(found) != inputs[: len(found)] or len(found) != count:
+        return None
+    return Passed(list(found.values()), training)
 
 
 def _is_image(layout: str) -> bool:
@@ -312,10 +327,7 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
         return calls.method(node) or calls.call(node)
     if isinstance(node, ast.Attribute) and calls.concerns(node):
         new = calls.attribute(node)
-        if new is None:
-            inner = calls.rewriter.expr(node.value)
-            return splice(rewriter.source, node, {node.value: inner}) if inner else Fragment("", precedence(node))
-        return new
+        return splice(rewriter.source, node, {node.value: rewriter.expr(node.value)}) if new is None else new
     return None
 
 
@@ -328,8 +340,8 @@ def prepare(walk: Walk) -> ModelCalls:
         if isinstance(node, ast.Call):
             name = models.of(node.func) if isinstance(node.func, ast.Name | ast.Attribute) else None
             boundary = models.boundary(name) if name else None
-            if boundary is not None and len(boundary.outputs) == 1:
-                return Fact("tensor")
+            if name is not None and boundary is not None and len(boundary.outputs) == 1:
+                return Fact("tensor", "?" if models.kind(name) == "subclass" else "float32")
         return Fact("model") if models.of(node) is not None else None
 
     walk.rewriter.facts.forget()

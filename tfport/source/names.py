@@ -299,7 +299,8 @@ class Names:
         bindings = where.bindings.get(name, [])
         others = [b for b in bindings if not self._refines(b, name, where)]
         if len(others) < len(bindings):  # `tf = tf.compat.v1`: what the other bindings say, refined
-            self._assumed[key] = self._joined(others)
+            outer = [self.meaning(name, where.parent)] if where.is_class and where.parent is not None else []
+            self._assumed[key] = outer[0] if outer and not others else self._joined(others)
         meaning = self._joined(bindings)
         self._busy.discard(key)
         self._cache[key] = meaning

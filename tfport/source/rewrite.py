@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfport.source import arrays, fstrings, loops, purity, sessions, shapes_of_tensors, slices, versions
+from tfport.source import arrays, fstrings, loops, model_calls, purity, sessions, shapes_of_tensors, slices, training, versions
 from tfport.source.advice import advice
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
@@ -18,7 +18,7 @@ from tfport.source.imports import Imports
 from tfport.source.inline import MODULES, Argument, Inliner, Undecided
 from tfport.source.names import Ambiguous, Names, imported_by_name
 from tfport.source.rulebook import Parameter, Rulebook, RuleText
-from tfport.source.text import Edit, Fragment, Source, children, is_bracketed, parenthesised, precedence, required, splice
+from tfport.source.text import Edit, Fragment, Source, children, is_bracketed, parenthesised, precedence, spaced, splice
 from tfport.source.values import Fact, Symbol, of_value
 
 Bound = tuple[RuleText, dict[str, ast.expr]]
@@ -54,6 +54,8 @@ class Rewriter:
         self.dirty = self._ancestors()
         self.statement: ast.AST = source.tree
         self.sessions: sessions.FetchOnly | None = None
+        self.models: model_calls.ModelCalls | None = None
+        self.tapes: training.Tapes | None = None
         self.overrides: dict[ast.AST, Fragment] = {}  # expressions whose new text is decided elsewhere
         loops.assume_tensors(source.tree, names, self.facts)
         for node in slices.backwards(source.tree, self.facts):
@@ -119,7 +121,7 @@ class Rewriter:
 
     def constant(self, name: str) -> str | None:
         """The expression that replaces a TensorFlow constant."""
-        found = self.book.constants.get(name)
+        found = self.book.constant(name)
         return None if found is None else found.text
 
     def rules_for(self, meaning: Canonical) -> list[RuleText]:
@@ -140,7 +142,7 @@ class Rewriter:
             return rules[0]
         bound = [(r, a) for r in rules if (a := self.bind(r, node)) is not None]
         if len(bound) > 1:
-            bound = self._either(meaning, bound)
+            bound = self._either(meaning, bound, node)
         return bound[0][0] if len(bound) == 1 else None
 
     # -- expressions -------------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ class Rewriter:
         if node in self.overrides:
             return self.overrides[node]
         if node not in self.dirty:
-            return Fragment(self.source.segment(node), precedence(node))
+            return Fragment(self.source.segment(node), self.source.precedence(node))
         for special in SPECIALS:
             result = special(self, node)
             if result is not None:
@@ -207,7 +209,7 @@ class Rewriter:
         if not isinstance(getattr(node, "ctx", None), ast.Load | None):
             self.mark(node, "TFP106", meaning.name, "a TensorFlow name is assigned to or deleted")
             return Fragment(self.source.segment(node))
-        constant = self.book.constants.get(meaning.name)
+        constant = self.book.constant(meaning.name)
         if constant is not None:
             self.tiers.inlined[meaning.name] += 1
             return self.constant_text(constant.text)
@@ -217,7 +219,7 @@ class Rewriter:
         if len(rules) > 1:
             self.mark(node, "TFP103", meaning.name, "TensorFlow 1 and 2 differ here and the file does not say which it is",
                       "write tf.compat.v1 or tf.compat.v2")  # fmt: skip
-        elif meaning.name in self.book.namespaces or meaning.name in ("tf", "tf.keras"):
+        elif self.book.is_namespace(meaning.name) or meaning.name in ("tf", "tf.keras"):
             self.mark(node, "TFP105", meaning.name, "a TensorFlow module is used as a value", "name the functions that are meant")
         else:
             self.mark(node, "TFP101", meaning.name, "no rule for this name yet")
@@ -245,7 +247,7 @@ class Rewriter:
 
     def _call(self, node: ast.Call) -> Fragment:
         meaning = self.hits.get(node.func)
-        if isinstance(meaning, Canonical) and meaning.name not in self.book.constants:
+        if isinstance(meaning, Canonical) and self.book.constant(meaning.name) is None:
             rules = self.rules_for(meaning)
             if rules and rules[0].kind != "method":
                 return self._rule_call(node, meaning, rules)
@@ -260,15 +262,17 @@ class Rewriter:
                       "check the call, or port it by hand")  # fmt: skip
             return self._arguments_only(node)
         if len(bound) > 1:
-            bound = self._either(meaning, bound)
+            bound = self._either(meaning, bound, node)
         if len(bound) > 1:
             self.mark(node, "TFP103", meaning.name, "TensorFlow 1 and 2 differ here and the file does not say which it is",
                       "use keyword arguments, or tf.compat.v1")  # fmt: skip
             return self._arguments_only(node)
         return self._apply(node, *bound[0])
 
-    def _either(self, meaning: Canonical, bound: list[Bound]) -> list[Bound]:
+    def _either(self, meaning: Canonical, bound: list[Bound], node: ast.Call) -> list[Bound]:
         """Of the rules for both versions, the one that will do when the file does not say which it is."""
+        if has_star(node) and len({tuple(rule.parameters) for rule, _ in bound}) > 1:
+            return bound
         second = [b for b in bound if b[0].version != 1] or bound
         if all(versions.same_call(meaning.name, second[0][1], arguments) for _, arguments in bound):
             return second[:1]
@@ -345,7 +349,7 @@ class Rewriter:
 
     def bind(self, rule: RuleText, node: ast.Call) -> dict[str, ast.expr] | None:
         """Arguments by parameter; {} when a star hides them; None when they do not fit."""
-        if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords):
+        if has_star(node):
             return {}
         parameters = rule.parameters
         positional = [n for n, p in parameters.items() if p.kind == "positional"]
@@ -429,10 +433,10 @@ class Rewriter:
         start, end = self.source.span(node)
         if new.text == self.source.text[start:end]:
             return
-        text = parenthesised(new, required(parent, field, node))
+        text = parenthesised(new, self.source.required(parent, field, node))
         if "\n" in text and not is_bracketed(text):
             text = f"({text})"
-        self.change(start, end, text)
+        self.change(start, end, spaced(self.source.text, start, end, text))
 
 
 DTYPE_PARAMETERS = frozenset({"dtype", "output_type", "out_type"})
@@ -440,7 +444,12 @@ LAYER_OPTIONS = frozenset(
     "name trainable dtype input_shape batch_input_shape input_dim input_length weights autocast data_format "
     "activity_regularizer batch_size dynamic".split()
 )
-SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special, arrays.special]
+SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special, arrays.special, training.special, model_calls.special]
+
+
+def has_star(node: ast.Call) -> bool:
+    """Whether ``*args`` or ``**kwargs`` hide some arguments of a call."""
+    return any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords)
 
 
 def direct_expressions(node: ast.AST) -> Iterator[tuple[ast.AST, str, ast.AST]]:
@@ -456,7 +465,7 @@ def direct_expressions(node: ast.AST) -> Iterator[tuple[ast.AST, str, ast.AST]]:
 
 def find_hits(tree: ast.Module, names: Names, book: Rulebook) -> Iterator[tuple[ast.AST, Canonical | Ambiguous]]:
     """Every expression that denotes a TensorFlow name, and every call of a tensor method that has a rule."""
-    methods = frozenset(n.removeprefix("tf.Tensor.") for n in book.rules if n.startswith("tf.Tensor."))
+    methods = book.methods
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node in names.scope_of:
             yield from _outermost(node, names, book)
@@ -480,12 +489,12 @@ def _outermost(node: ast.Name, names: Names, book: Rulebook) -> Iterator[tuple[a
         if fails and isinstance(node.ctx, ast.Load):
             yield node, meaning
         return
-    if not isinstance(node.ctx, ast.Load):
-        return
+    if not isinstance(node.ctx, ast.Load) or (meaning.name == "tf.flags.FLAGS" and not names.is_imported(node)):
+        return  # FLAGS = tf.flags.FLAGS: the program's own name is kept
     at: ast.AST = node
     best: tuple[ast.AST, Canonical] | None = None
     while True:
-        if isinstance(meaning, Canonical) and (meaning.name in book.constants or meaning.name in book.rules):
+        if isinstance(meaning, Canonical) and book.knows(meaning.name):
             best = (at, meaning)
         parent = names.parent.get(at)
         if not (isinstance(parent, ast.Attribute) and parent.value is at):
@@ -496,7 +505,7 @@ def _outermost(node: ast.Name, names: Names, book: Rulebook) -> Iterator[tuple[a
 
 
 def _is_namespace(name: str, book: Rulebook) -> bool:
-    return name in book.namespaces or name in ("tf", "tf.keras") or "." not in name
+    return book.is_namespace(name) or name in ("tf", "tf.keras") or "." not in name
 
 
 def _is_self(node: ast.expr) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from tfport.rules import folder
 from tfport.source.text import Source
 
+NAME = re.compile(r"""["'](tf(?:\.\w+)+)["']""")
+METHOD = re.compile(r"""@method\(\s*["'](\w+)["']""")
 KINDS = {"rule": "function", "method": "method", "layer": "layer"}
 
 
@@ -83,24 +86,58 @@ class Constant:
 
 
 class Rulebook:
-    """All rules of one or more folders."""
+    """All rules of one or more folders. A file is parsed when a name that it mentions is asked for."""
 
     def __init__(self, files: Iterable[Path]) -> None:
-        self.rules: dict[str, list[RuleText]] = {}
-        self.constants: dict[str, Constant] = {}
-        self.primaries: dict[str, RuleText] = {}
-        for file in files:
-            self._read(file)
-        self.namespaces = _prefixes([*self.rules, *self.constants])
+        self._rules: dict[str, list[RuleText]] = {}
+        self._constants: dict[str, Constant] = {}
+        self._texts = {file: file.read_text(encoding="utf-8") for file in files}
+        self._unread: dict[str, list[Path]] = {}  # name -> files that mention it and are not parsed yet
+        methods: set[str] = set()
+        for file, text in self._texts.items():
+            found = {f"tf.Tensor.{m}" for m in METHOD.findall(text)}
+            methods |= found
+            for name in found | {n for n in NAME.findall(text)}:
+                self._unread.setdefault(name, []).append(file)
+                if name.startswith("tf.compat.v1."):
+                    self._unread.setdefault("tf." + name[13:], []).append(file)
+        self.methods = frozenset(m.removeprefix("tf.Tensor.") for m in methods)
+        self._namespaces = _prefixes(self._unread)
 
     def find(self, name: str) -> list[RuleText]:
         """The rules of a canonical name: none, one, or one for each TensorFlow version."""
-        return self.rules.get(name, [])
+        self._need(name)
+        return self._rules.get(name, [])
+
+    def constant(self, name: str) -> Constant | None:
+        """The expression that replaces a constant or dtype."""
+        self._need(name)
+        return self._constants.get(name)
+
+    def knows(self, name: str) -> bool:
+        """Whether a name has a rule or is a constant."""
+        return bool(self.find(name)) or self.constant(name) is not None
+
+    def is_namespace(self, name: str) -> bool:
+        """Whether known names lie below a name."""
+        return name in self._namespaces
 
     def method(self, name: str) -> RuleText | None:
         """The rule of a tensor method."""
-        found = self.rules.get(f"tf.Tensor.{name}")
+        found = self.find(f"tf.Tensor.{name}")
         return found[0] if found else None
+
+    @property
+    def rules(self) -> Mapping[str, list[RuleText]]:
+        """Every rule by every name; parses all files."""
+        self._need_all()
+        return self._rules
+
+    @property
+    def constants(self) -> Mapping[str, Constant]:
+        """Every constant by name; parses all files."""
+        self._need_all()
+        return self._constants
 
     def below(self, namespace: str) -> frozenset[str]:
         """The last parts of all known names directly below a namespace, for star imports."""
@@ -108,8 +145,18 @@ class Rulebook:
         known = [*self.rules, *self.constants]
         return frozenset(n[len(prefix) :].partition(".")[0] for n in known if n.startswith(prefix))
 
-    def _read(self, file: Path) -> None:
-        text = file.read_text(encoding="utf-8")
+    def _need(self, name: str) -> None:
+        for file in self._unread.pop(name, ()):
+            text = self._texts.pop(file, None)
+            if text is not None:
+                self._read(file, text)
+
+    def _need_all(self) -> None:
+        for file in list(self._texts):
+            self._read(file, self._texts.pop(file))
+        self._unread.clear()
+
+    def _read(self, file: Path, text: str) -> None:
         source = Source(text)
         constants: dict[str, Any] = {}
         imports: dict[str, str] = {}
@@ -118,7 +165,7 @@ class Rulebook:
                 imports.update(_imports(node))
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 if node.targets[0].id == "CONSTANTS" and isinstance(node.value, ast.Dict):
-                    self._constants(node.value, source, imports)
+                    self._read_constants(node.value, source, imports)
                 else:
                     self._remember(node, constants)
             elif isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -131,10 +178,10 @@ class Rulebook:
         except ValueError:
             return
 
-    def _constants(self, table: ast.Dict, source: Source, imports: Mapping[str, str]) -> None:
+    def _read_constants(self, table: ast.Dict, source: Source, imports: Mapping[str, str]) -> None:
         for key, value in zip(table.keys, table.values, strict=True):
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                self.constants[key.value] = Constant(source.segment(value), imports)
+                self._constants[key.value] = Constant(source.segment(value), imports)
 
     def _function(self, node: ast.FunctionDef | ast.ClassDef, source: Source, file: Path,
                   imports: Mapping[str, str], constants: Mapping[str, Any]) -> None:  # fmt: skip
@@ -156,13 +203,12 @@ class Rulebook:
             )  # fmt: skip
             if not names or not all(names):  # a name that is computed would be lost in silence
                 raise ValueError(f"{file.name}: the names of rule {node.name} must be literals")
-            self.primaries[rule.primary] = rule
             for name in names:
-                self.rules.setdefault(name, []).append(rule)
+                self._rules.setdefault(name, []).append(rule)
             if names and names[0].startswith("tf.compat.v1."):
-                self.rules.setdefault("tf." + names[0][13:], [])
-                if rule not in self.rules["tf." + names[0][13:]]:
-                    self.rules["tf." + names[0][13:]].append(rule)
+                plain = self._rules.setdefault("tf." + names[0][13:], [])
+                if rule not in plain:
+                    plain.append(rule)
 
 
 def _as_names(node: ast.expr, constants: Mapping[str, Any]) -> list[Any]:

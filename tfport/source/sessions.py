@@ -11,6 +11,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
+from tfport.source.names import Binding
 from tfport.source.text import Fragment, parenthesised, required
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class FetchOnly:
         for node, meaning in self.rewriter.hits.items():
             if not isinstance(meaning, Canonical):
                 return False
-            if meaning.name in SESSIONS | INITIALISERS | STATELESS or meaning.name in self.rewriter.book.constants:
+            if meaning.name in SESSIONS | INITIALISERS | STATELESS or self.rewriter.book.constant(meaning.name):
                 continue
             rules = self.rewriter.rules_for(meaning)
             if not rules or not all(r.pure and r.kind == "function" for r in rules):
@@ -76,10 +77,25 @@ class FetchOnly:
 
     def _uses(self, name: str) -> list[ast.Name]:
         nodes = ast.walk(self.rewriter.source.tree)
-        return [n for n in nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
+        loads = [n for n in nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
+        return [n for n in loads if any(self._made_by(b, SESSIONS) for b in self.rewriter.names.bindings(n))]
+
+    def _made_by(self, binding: Binding, functions: frozenset[str]) -> bool:
+        """Whether a binding is ``name = f(...)`` or ``with f(...) as name`` with one of these functions."""
+        if binding.value is not None:
+            return self._calls(binding.value, functions)
+        item = self.rewriter.names.parent.get(binding.node)
+        return isinstance(item, ast.withitem) and self._calls(item.context_expr, functions)
+
+    def _is_made_by(self, node: ast.AST, functions: frozenset[str]) -> bool:
+        """Whether a name is bound so, and never otherwise."""
+        bindings = self.rewriter.names.bindings(node) if isinstance(node, ast.Name) else []
+        return bool(bindings) and all(self._made_by(b, functions) for b in bindings)
 
     def _is_fetch(self, use: ast.Name) -> bool:
         parents = self.rewriter.names.parent
+        if not self._is_made_by(use, SESSIONS):
+            return False
         attribute = parents[use]
         call = parents.get(attribute)
         if not isinstance(attribute, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not attribute:
@@ -97,7 +113,7 @@ class FetchOnly:
 
     def is_initialiser(self, node: ast.AST) -> bool:
         """Whether an expression is an initialiser or a name bound to one."""
-        return self._calls(node, INITIALISERS) or (isinstance(node, ast.Name) and node.id in self.initialisers)
+        return self._calls(node, INITIALISERS) or self._is_made_by(node, INITIALISERS)
 
     def is_run(self, node: ast.AST) -> bool:
         """Whether a node is a run of one of these sessions."""
@@ -107,6 +123,7 @@ class FetchOnly:
             and node.func.attr in ("run", "close")
             and isinstance(node.func.value, ast.Name)
             and node.func.value.id in self.names
+            and self._is_made_by(node.func.value, SESSIONS)
         )
 
 

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfport.source import loops, sessions
+from tfport.source import loops, sessions, training
 from tfport.source.augmented import augmented_assignment
 from tfport.source.canonical import Canonical, canonical, extend
 
@@ -78,7 +78,7 @@ def delete(walk: Walk, statement: ast.stmt) -> bool:
     """``del tf`` goes with the import."""
     if not isinstance(statement, ast.Delete):
         return False
-    if not all(isinstance(walk.rewriter.names.resolve(t), Canonical) for t in statement.targets):
+    if not all(isinstance(t, ast.Name) and isinstance(walk.rewriter.names.resolve(t), Canonical) for t in statement.targets):
         return False
     walk.remove(statement)
     return True
@@ -122,5 +122,5 @@ def kept_imports(statement: ast.stmt) -> str:
 
 
 HANDLERS: list[Handler] = [
-    imports, namespace_alias, delete, drop_call, sessions.statement, loops.while_loop, augmented_assignment, decorators,
+    imports, namespace_alias, delete, drop_call, sessions.statement, loops.while_loop, training.statement, augmented_assignment, decorators,
 ]  # fmt: skip

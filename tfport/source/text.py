@@ -21,6 +21,7 @@ class Fragment:
 
 
 ATOM = 20
+OPERATORS = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp)
 PRECEDENCE: dict[type, int] = {
     ast.NamedExpr: 0, ast.Tuple: 1, ast.Yield: 1, ast.YieldFrom: 1, ast.Lambda: 2, ast.IfExp: 3, ast.Or: 4,
     ast.And: 5, ast.Not: 6, ast.Compare: 7, ast.BitOr: 8, ast.BitXor: 9, ast.BitAnd: 10, ast.LShift: 11,
@@ -120,11 +121,33 @@ class Source:
         decorators = getattr(stmt, "decorator_list", [])
         return min([stmt.lineno, *(d.lineno for d in decorators)])  # type: ignore[attr-defined]
 
+    def precedence(self, node: ast.AST) -> int:
+        """As `precedence`; a tuple in its own parentheses is an atom."""
+        if not isinstance(node, ast.Tuple):
+            return precedence(node)
+        text = self.segment(node)
+        if not text.startswith("("):
+            return precedence(node)
+        return ATOM if isinstance(ast.parse(f"({text}\n[0])", mode="eval").body, ast.Subscript) else precedence(node)
+
+    def required(self, parent: ast.AST, field: str, child: ast.AST) -> int:
+        """As `required`; no more than the child has now, and nothing where it stands in parentheses of its own."""
+        if isinstance(parent, OPERATORS) or field == "value":
+            start, end = self.span(child)
+            if self.text[:start].rstrip()[-1:] == "(" and self.text[end:].lstrip()[:1] == ")":
+                return 0
+        return min(required(parent, field, child), self.precedence(child))
+
     def stands_alone(self, stmt: ast.AST) -> bool:
         """Whether nothing but white space (and its decorators' ``@``) stands before a statement on its logical line."""
         line = self.first_line(stmt)
         before = self.lines[line - 1] if getattr(stmt, "decorator_list", []) else self.text[self.starts[line - 1] : self.span(stmt)[0]]
         return (not before.strip() or before.lstrip().startswith("@")) and self.logical_line(line) == line
+
+    def has_line_to_itself(self, stmt: ast.stmt) -> bool:
+        """Whether no other statement stands on the lines of this one."""
+        last = stmt.end_lineno or stmt.lineno
+        return self.stands_alone(stmt) and not self.text[self.span(stmt)[1] : self.starts[last]].lstrip().startswith(";")
 
     def logical_line(self, line: int) -> int:
         """The first of the lines that backslashes join to a 1-based line."""
@@ -188,6 +211,17 @@ def children(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                     yield field, item
 
 
+def spaced(text: str, start: int, end: int, new: str) -> str:
+    """New text for a place, with a space where it would run into a neighbour: ``f(x)for x in y``."""
+    before, after = text[start - 1 : start], text[end : end + 1]
+    left = " " if _in_word(before) and _in_word(new[:1]) else ""
+    return left + new + (" " if _in_word(after) and (_in_word(new[-1:]) or new.endswith(".")) else "")
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
 def splice(source: Source, node: ast.AST, replaced: Mapping[ast.AST, Fragment]) -> Fragment:
     """A node's text with some of its direct or inner children replaced, parenthesised as their places need."""
     start, end = source.span(node)
@@ -197,10 +231,10 @@ def splice(source: Source, node: ast.AST, replaced: Mapping[ast.AST, Fragment]) 
         for field, child in children(parent):
             if child in replaced:
                 begin, stop = source.span(child)
-                new = parenthesised(replaced[child], required(parent, field, child))
-                edits.append(Edit(begin, stop, new))
+                new = parenthesised(replaced[child], source.required(parent, field, child))
+                edits.append(Edit(begin, stop, spaced(source.text, begin, stop, new)))
             elif not isinstance(child, ast.expr_context | ast.operator):
                 descend(child)
 
     descend(node)
-    return Fragment(apply(source.text[start:end], edits, start), precedence(node))
+    return Fragment(apply(source.text[start:end], edits, start), source.precedence(node))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_CONVOLUTIONS = ("F.conv", "nn.Conv", "nn.LazyConv", "modules.SameConv", "modules.CausalConv")
+_CONVOLUTIONS = ("F.conv", "nn.Conv", "nn.LazyConv", "modules.SameConv", "modules.CausalConv", "modules.CutConv")
 DEFAULTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "dim": [(None, ("torch.sum", "torch.mean", "torch.amax", "torch.amin", "torch.var", "torch.std", "torch.argmax",
                     "torch.argmin", "torch.all", "torch.any", "torch.squeeze", "torch.linalg", "torch.prod")),
@@ -23,6 +23,8 @@ DEFAULTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
                (None, ("F.max_pool", "F.avg_pool", "nn.MaxPool", "nn.AvgPool"))],
     "padding": [(0, (*_CONVOLUTIONS, "F.max_pool", "F.avg_pool", "nn.MaxPool", "nn.AvgPool"))],
     "dilation": [(1, _CONVOLUTIONS), ((1, 1), _CONVOLUTIONS), ((1,), _CONVOLUTIONS), ((1, 1, 1), _CONVOLUTIONS)],
+    "same": [(True, ("modules.CutConv",))],
+    "extra": [(None, ("modules.CutConv",))],
     "groups": [(1, _CONVOLUTIONS)],
     "descending": [(False, ("",))],
     "approximate": [("none", ("F.gelu", "nn.GELU"))],

@@ -92,7 +92,8 @@ class Tapes:
                 continue
             block = self._block(node)
             after = block[block.index(node) + 1 :]
-            yield Tape(node, name.id, [*node.body, *after])
+            again = next((i for i, s in enumerate(after) if _rebinds(s, name.id)), len(after))
+            yield Tape(node, name.id, [*node.body, *after[:again]])
 
     def _block(self, statement: ast.stmt) -> list[ast.stmt]:
         parent = self.names.parent.get(statement, self.walk.source.tree)
@@ -181,9 +182,17 @@ class Tapes:
             return None
         apply = next(s for s in after if uses[0] in set(ast.walk(s)))
         zipped = _applied(apply)
+        between = after[: after.index(apply)]
+        if self._differentiates(between):
+            return None  # the gradients that lie in .grad meanwhile would add up
         if zipped is None or zipped[1] is not uses[0] or not self._same(zipped[2], asked[1]):
             return None
         return asked[0], asked[1], zipped[0], apply
+
+    def _differentiates(self, block: list[ast.stmt]) -> bool:
+        """Whether a block computes other gradients, or may."""
+        methods = {n.attr for s in block for n in ast.walk(s) if isinstance(n, ast.Attribute)}
+        return bool(methods & {"gradient", "jacobian", "minimize", "backward"}) or self.computed.reaches_tape(block)
 
     def _nested(self, top: ast.stmt, use: ast.Name):  # type: ignore[no-untyped-def]
         """``opt.apply_gradients(zip(tape.gradient(loss, v), v))`` and ``opt.minimize(loss, v, tape=tape)``."""
@@ -435,6 +444,10 @@ def _binds(item: ast.withitem, name: str) -> bool:
     return isinstance(item.optional_vars, ast.Name) and item.optional_vars.id == name
 
 
+def _rebinds(statement: ast.stmt, name: str) -> bool:
+    return any(isinstance(n, ast.withitem) and _binds(n, name) for n in ast.walk(statement))
+
+
 def _gradient(node: ast.AST, use: ast.Name) -> tuple[ast.expr, ast.expr] | None:
     """Target and sources of ``tape.gradient(target, sources)``."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
@@ -492,7 +505,7 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
         assert rate is not None
         rewriter.tiers.inlined["tf.keras.optimizers.SGD"] += 1
         return Fragment(f"{rewriter.imports.use('torch')}.optim.SGD({model}.parameters(), lr={rewriter.expr(rate).text})")
-    text = rewriter.call(node).text
+    text = rewriter._call(node).text
     body = text[:-1].rstrip()
     comma = "" if body.endswith("(") else " " if body.endswith(",") else ", "
     return Fragment(f"{body}{comma}params={model}.parameters())")

@@ -38,6 +38,12 @@ def call(model: Any, *inputs: Any, training: Any = None, **named: Any) -> Any:
         values, options = (), {**values[0], **options}
     elif len(values) == 1 and isinstance(values[0], list | tuple) and _takes_several(model):
         values = tuple(values[0])
+    taken = inspect.signature(model.forward).parameters
+    for mode in ("is_training", "train"):  # a converted class has its mode instead
+        if mode in options and mode not in taken:
+            training = options.pop(mode)
+    if "training" in taken and training is not None:
+        options["training"] = training
     with _mode(model, bool(training)):
         made = model(*_mapped(values, _first), **_mapped(options, _first))
     return _mapped(made, _last)

@@ -72,7 +72,7 @@ class Builder:
     def _result(value: Value) -> Value:
         if value.flat is not None:
             raise NeedsOrder(value.flatten or ast.Pass())
-        return value.moved("last") if len(value.shape) == 3 else value
+        return value.moved("last" if len(value.shape) == 3 else "first")  # images leave a class as NCHW
 
     @staticmethod
     def _ends(model: ast.Call) -> tuple[list[ast.expr], list[ast.expr]]:
@@ -274,6 +274,7 @@ def _write(walk: Walk, built: Built, owner: ast.AST, last: ast.stmt, model: ast.
     walk.rewriter.change(start, end, f"{name}({', '.join(parameters)})", last)
     walk.skip.update(ast.walk(model))
     walk.models[name] = [v.layout for _, v in built.inputs]
+    walk.constructed[model] = name
     for spec in built.trace.recorded:
         walk.rewriter.tiers.inlined[spec.rule.primary] += 1
     layers = ordered_records(built)

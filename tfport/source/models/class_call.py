@@ -114,13 +114,13 @@ class CallReader:
             self._return(statement)
         elif isinstance(statement, ast.Expr):
             if not isinstance(statement.value, ast.Constant):
-                self._write(statement, statement.value, self.opaque(statement.value).text)
+                self._write(statement, statement.value, self.evaluate(statement.value).text)
         elif isinstance(statement, ast.If):
             self._if(statement)
         elif isinstance(statement, ast.For) and not statement.orelse:
             self._for(statement)
         elif isinstance(statement, ast.Assert):
-            self._write(statement, statement.test, self.opaque(statement.test).text)
+            self._write(statement, statement.test, self._single(self.evaluate(statement.test)).text)
         elif not isinstance(statement, ast.Pass | ast.Raise):
             raise Bail(f"call() has a {type(statement).__name__}")
 
@@ -224,7 +224,7 @@ class CallReader:
         if self._defaults_training(statement):
             self.removed.append(statement)
             return
-        self._write(statement, statement.test, self._single(self.opaque(statement.test)).text)
+        self._write(statement, statement.test, self._single(self.evaluate(statement.test)).text)
         before, count = dict(self.env), len(self.returned)
         self.body(statement.body)
         leaves = isinstance(statement.body[-1], ast.Return | ast.Raise)
@@ -257,7 +257,7 @@ class CallReader:
     def _for(self, statement: ast.For) -> None:
         rounds = self._rounds(statement)
         if rounds is None:
-            self._write(statement, statement.iter, self._single(self.opaque(statement.iter)).text)
+            self._write(statement, statement.iter, self._single(self.evaluate(statement.iter)).text)
             for target in ast.walk(statement.target):
                 if isinstance(target, ast.Name):
                     self.env[target.id] = Value(Fragment(target.id), Open())
@@ -539,11 +539,13 @@ class CallReader:
         parameters = self.blocks[held.own].arguments
         given = dict(zip(parameters, held.node.args)) | {k.arg: k.value for k in held.node.keywords if k.arg}
         name = name.removeprefix("self.")
-        if name not in given or "." in held.path:
+        if name not in given:
             return None
         value = self.rewriter.facts.of(given[name]).value
         if isinstance(value, int):
             return value
+        if "." in held.path:
+            return None  # a comprehension's variable
         return Symbol(self.rewriter.source.segment(given[name])) if isinstance(given[name], ast.Name | ast.Attribute) else None
 
     # -- functions ---------------------------------------------------------------------------------------
@@ -597,8 +599,11 @@ class CallReader:
 
     def _mapped(self, node: ast.Call, axis_node: ast.expr, axis: Any) -> Fragment:
         """The call with another axis."""
-        constant = ast.copy_location(_literal(axis), axis_node)
-        self._override(constant, Fragment(repr(axis), 14 if isinstance(axis, int) and axis < 0 else 20))
+        constant = _literal(axis)
+        for part in ast.walk(constant):
+            if isinstance(part, ast.expr):
+                ast.copy_location(part, axis_node)
+                self._override(part, Fragment(ast.unparse(part), precedence(part)))
         call = ast.copy_location(ast.Call(
             node.func, [constant if a is axis_node else a for a in node.args],
             [ast.copy_location(ast.keyword(k.arg, constant), k) if k.value is axis_node else k for k in node.keywords],

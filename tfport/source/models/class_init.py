@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tfport.layers.names import snake_case
 from tfport.source.canonical import Canonical
 from tfport.source.models.sequential import SEQUENTIAL, _listed
 from tfport.source.models.spec import Bail, LayerSpec, layer_rule, read
@@ -32,6 +31,7 @@ class Held:
     items: list[Held] = dataclasses.field(default_factory=list)
     repeats: int = 1  # a comprehension's one item stands for so many
     texts: list[str] = dataclasses.field(default_factory=list)  # of a Sequential, once traced
+    comments: dict[int, tuple[tuple[str, ...], str]] = dataclasses.field(default_factory=dict)  # of ``texts``
     used: bool = False
 
     @property
@@ -198,28 +198,19 @@ class Reader:
         if not layers:
             raise Bail("a Sequential without literal layers")
         made = Held("sequential", node, path, keras_path)
-        counts: dict[str, int] = {}
         for position, item in enumerate(layers):
             if self._is(item, frozenset({"tf.keras.Input", "tf.keras.layers.Input", "tf.keras.layers.InputLayer"})):
                 continue
-            inner = self.held(item, f"{path}.{position}", f"{keras_path}/layers/{self._counted(item, counts)}")
+            inner = self.held(item, f"{path}.{position}", f"{keras_path}/{position}")
             if inner is None or inner.kind not in ("layer", "own"):
                 raise Bail("a Sequential with an item that is no layer")
             made.items.append(inner)
         return made
 
-    def _counted(self, node: ast.expr, counts: dict[str, int]) -> str:
-        """The name under which Keras files an item: its class, numbered."""
-        rule = layer_rule(self.rewriter, node)
-        stem = snake_case(rule.primary.rsplit(".", 1)[1] if rule else self._own(node) or "item")
-        counts[stem] = counts.get(stem, -1) + 1
-        return f"{stem}_{counts[stem]}" if counts[stem] else stem
-
     def _list(self, node: ast.List, path: str, keras_path: str) -> Held | None:
-        counts: dict[str, int] = {}
         items = []
         for position, element in enumerate(node.elts):
-            item = self.held(element, f"{path}.{position}", f"{keras_path}/{self._counted(element, counts)}")
+            item = self.held(element, f"{path}.{position}", f"{keras_path}/{position}")
             if item is not None:
                 items.append(item)
         if not items:
@@ -235,10 +226,9 @@ class Reader:
         count = self._count(loop.iter) if len(node.generators) == 1 and not loop.ifs else None
         if not count:
             raise Bail(f"self.{path}: the number of its layers is known at run time only")
-        counts: dict[str, int] = {}
         items: list[Held] = []
         for position in range(count):
-            item = self.held(node.elt, f"{path}.{position}", f"{keras_path}/{self._counted(node.elt, counts)}")
+            item = self.held(node.elt, f"{path}.{position}", f"{keras_path}/{position}")
             if item is None or item.kind not in ("layer", "own"):
                 raise Bail(f"self.{path} holds no plain layers")
             items.append(item)

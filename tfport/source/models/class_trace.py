@@ -17,12 +17,12 @@ from tfport.source.values import Symbol, is_known
 LAZY = {
     "nn.Linear": "nn.LazyLinear", "nn.Conv1d": "nn.LazyConv1d", "nn.Conv2d": "nn.LazyConv2d", "nn.Conv3d": "nn.LazyConv3d",
     "nn.ConvTranspose1d": "nn.LazyConvTranspose1d", "nn.ConvTranspose2d": "nn.LazyConvTranspose2d",
-    "nn.ConvTranspose3d": "nn.LazyConvTranspose3d", "nn.LayerNorm": "modules.LazyLayerNorm",
-    "modules.BatchNorm": "modules.LazyBatchNorm", "modules.SameConv1d": "modules.LazySameConv1d",
-    "modules.SameConv2d": "modules.LazySameConv2d", "modules.SameConv3d": "modules.LazySameConv3d",
-    "modules.CausalConv1d": "modules.LazyCausalConv1d", "modules.CutConvTranspose1d": "modules.LazyCutConvTranspose1d",
-    "modules.CutConvTranspose2d": "modules.LazyCutConvTranspose2d",
-    "modules.CutConvTranspose3d": "modules.LazyCutConvTranspose3d",
+    "nn.ConvTranspose3d": "nn.LazyConvTranspose3d", "nn.LayerNorm": "lazy.LazyLayerNorm",
+    "modules.BatchNorm": "lazy.LazyBatchNorm", "modules.SameConv1d": "lazy.LazySameConv1d",
+    "modules.SameConv2d": "lazy.LazySameConv2d", "modules.SameConv3d": "lazy.LazySameConv3d",
+    "modules.CausalConv1d": "lazy.LazyCausalConv1d", "modules.CutConvTranspose1d": "lazy.LazyCutConvTranspose1d",
+    "modules.CutConvTranspose2d": "lazy.LazyCutConvTranspose2d",
+    "modules.CutConvTranspose3d": "lazy.LazyCutConvTranspose3d",
 }  # fmt: skip
 PLACE = "CHANNELS_"
 JOINING = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"})

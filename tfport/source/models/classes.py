@@ -49,24 +49,24 @@ def class_text(walk: Walk, name: str, parameters: Sequence[str], modules: Sequen
 def initial_values(walk: Walk, modules: Sequence[Module]) -> list[str]:
     """Keras' initial values where torch's differ, one loop for all modules that share them."""
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    helped: dict[str, list[str]] = {}
     for module in modules:
-        if module.initialisers:
-            groups.setdefault(tuple(module.initialisers), []).append(f"self.{module.attribute}")
+        name = f"{'*' if module.repeated else ''}self.{module.attribute}"
+        if module.helper is not None:
+            helped.setdefault(module.helper, []).append(name)
+        elif module.initialisers:
+            groups.setdefault(tuple(module.initialisers), []).append(name)
     nn = walk.rewriter.imports.use("nn") if groups else ""
     lines: list[str] = []
     for initialisers, names in groups.items():
-        if len(names) == 1:
+        if len(names) == 1 and not names[0].startswith("*"):
             lines += [_initialise(nn, f"{names[0]}.{p}", function) for p, function in initialisers]
         else:
-            lines.append(f"for layer in ({', '.join(names)}):")
+            over = names[0].lstrip("*") if len(names) == 1 else f"({', '.join(names)})"
+            lines.append(f"for layer in {over}:")
             lines += [INDENT + _initialise(nn, f"layer.{p}", function) for p, function in initialisers]
-    helped: dict[str, list[str]] = {}
-    for module in modules:
-        if module.helper is not None:
-            helped.setdefault(module.helper, []).append(f"self.{module.attribute}")
     compat = walk.rewriter.imports.use("compat") if helped else ""
-    lines += [f"{compat}.keras.initialise({', '.join(names)}, {options})" for options, names in helped.items()]
-    return lines
+    return lines + [f"{compat}.keras.initialise({', '.join(names)}, {options})" for options, names in helped.items()]
 
 
 def _initialise(nn: str, parameter: str, function: str) -> str:

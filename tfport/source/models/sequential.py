@@ -147,6 +147,7 @@ def _write(walk: Walk, stack: Stack, built: Built, owner: ast.AST) -> None:
         walk.keep_comments(added)
         walk.skip.add(added)
     walk.models[name] = [v.layout for _, v in built.inputs]
+    walk.constructed[stack.call] = name
     for spec in built.trace.recorded:
         walk.rewriter.tiers.inlined[spec.rule.primary] += 1
     layers = list(built.trace.recorded.values())

@@ -84,6 +84,7 @@ class Module:
     record: dict[str, Any]
     shapes: tuple[Shape, ...]
     helper: str | None = None  # arguments of compat.keras.initialise where `initialisers` is None
+    repeated: bool = False  # ``attribute`` is a list of such modules
 
 
 class Trace:
