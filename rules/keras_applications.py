@@ -60,14 +60,16 @@ def clear_session(free_memory=True):
     return _applications.clear()
 
 
-@rule("tf.keras.backend.name_scope", "tf.keras.name_scope", returns="python", pure=False)
+@rule("tf.keras.backend.name_scope", "tf.keras.name_scope", returns="python", pure=False,
+      proved_by="tests/compat/test_keras_state.py")  # fmt: skip
 def name_scope(name, **kwargs):
     """A context without effect: torch names parameters by attribute."""
     return contextlib.nullcontext(name)
 
 
 @rule("tf.keras.ops.operation_utils.get_source_inputs", "tf.keras.utils.get_source_inputs",
-      "tf.keras.utils.layer_utils.get_source_inputs", returns="python")  # fmt: skip
+      "tf.keras.utils.layer_utils.get_source_inputs", returns="python",
+      proved_by="tests/compat/test_keras_state.py")  # fmt: skip
 def get_source_inputs(tensor):
     """The inputs that a symbolic tensor depends on."""
     return _model.get_source_inputs(tensor)

@@ -16,7 +16,7 @@ class Layer(_layer.Layer):
     published = _layer.Layer
 
 
-@rule("tf.keras.layers.InputLayer", returns="python", proved_by="tests/compat/test_recorded_models.py")
+@rule("tf.keras.layers.InputLayer", returns="python", proved_by="tests/compat/test_keras_state.py")
 class InputLayer(_model.InputLayer):
     """The layer behind Input."""
 
@@ -39,7 +39,7 @@ class Model(_model.Model):
 
 
 @rule("tf.keras.models.Functional", "tf.keras.Functional", "tf.keras.engine.functional.Functional", returns="python",
-      proved_by="tests/compat/test_recorded_models.py")  # fmt: skip
+      proved_by="tests/compat/test_keras_state.py")  # fmt: skip
 class Functional(_model.Functional):
     """A recorded model, as Keras' own applications make it."""
 

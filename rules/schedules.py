@@ -22,7 +22,7 @@ def _positive(name: str, value: Any) -> None:
         raise ValueError(f"{name} is above 0, not {value}")
 
 
-@rule("tf.keras.optimizers.schedules.LearningRateSchedule", proved_by="tests/compat/test_optimizers.py")
+@rule("tf.keras.optimizers.schedules.LearningRateSchedule", proved_by="tests/compat/test_keras_state.py")
 class LearningRateSchedule:
     """The base class: an object called with the count of steps. Optimisers call it before every step.
 

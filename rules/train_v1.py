@@ -16,7 +16,10 @@ Params = Iterable[Any] | None
 
 @rule("tf.train.Optimizer", pure=False, proved_by="tests/compat/test_optimizers.py")
 class Optimizer(V1Optimizer):
-    """The base class of TensorFlow 1's optimisers."""
+    """The base class of TensorFlow 1's optimisers; a subclass of the program overrides what it needs."""
+
+    def __init__(self, use_locking: bool, name: str, use_own_namescope_for_non_slot_vars: bool = False) -> None:
+        super().__init__(0.0, name, None)
 
 
 def _toward(average: Tensors, values: Tensors, rest: float) -> None:
@@ -36,10 +39,9 @@ class AdamOptimizer(Optimizer):
     slots = ("m", "v")
 
     def __init__(self, learning_rate: Any = 0.001, beta1: float = 0.9, beta2: float = 0.999,
-                 epsilon: float = 1e-8,
-                 use_locking: bool = False, name: str = "Adam", *,
-                 params: Params = None) -> None:  # fmt: skip
-        super().__init__(learning_rate, name, params)
+                 epsilon: float = 1e-8, use_locking: bool = False, name: str = "Adam",
+                 use_own_namescope_for_non_slot_vars: bool = False, *, params: Params = None) -> None:  # fmt: skip
+        V1Optimizer.__init__(self, learning_rate, name, params)
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
         self.param_groups[0]["beta1_power"] = scalar(beta1, torch.float32)
         self.param_groups[0]["beta2_power"] = scalar(beta2, torch.float32)
@@ -65,7 +67,7 @@ class GradientDescentOptimizer(Optimizer):
 
     def __init__(self, learning_rate: Any, use_locking: bool = False, name: str = "GradientDescent", *,
                  params: Params = None) -> None:  # fmt: skip
-        super().__init__(learning_rate, name, params)
+        V1Optimizer.__init__(self, learning_rate, name, params)
 
     def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
         torch._foreach_sub_(variables, torch._foreach_mul(grads, rate.item()))
@@ -79,7 +81,7 @@ class MomentumOptimizer(Optimizer):
 
     def __init__(self, learning_rate: Any, momentum: Any, use_locking: bool = False, name: str = "Momentum",
                  use_nesterov: bool = False, *, params: Params = None) -> None:  # fmt: skip
-        super().__init__(learning_rate, name, params)
+        V1Optimizer.__init__(self, learning_rate, name, params)
         self._momentum, self._use_nesterov = momentum, use_nesterov
 
     def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
@@ -106,7 +108,7 @@ class RMSPropOptimizer(Optimizer):
     def __init__(self, learning_rate: Any, decay: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-10,
                  use_locking: bool = False, centered: bool = False, name: str = "RMSProp", *,
                  params: Params = None) -> None:  # fmt: skip
-        super().__init__(learning_rate, name, params)
+        V1Optimizer.__init__(self, learning_rate, name, params)
         self._decay, self._momentum, self._epsilon, self._centered = decay, momentum, epsilon, centered
         if centered:
             self.slots = ("mg", "momentum", "rms")
@@ -143,7 +145,7 @@ class AdagradOptimizer(Optimizer):
                  name: str = "Adagrad", *, params: Params = None) -> None:  # fmt: skip
         if initial_accumulator_value <= 0:
             raise ValueError(f"initial_accumulator_value is above 0, not {initial_accumulator_value}")
-        super().__init__(learning_rate, name, params)
+        V1Optimizer.__init__(self, learning_rate, name, params)
         self._start = initial_accumulator_value
 
     def _initial(self, name: str, variable: torch.Tensor) -> torch.Tensor:
@@ -165,7 +167,7 @@ class AdadeltaOptimizer(Optimizer):
     def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-8,
                  use_locking: bool = False,
                  name: str = "Adadelta", *, params: Params = None) -> None:  # fmt: skip
-        super().__init__(learning_rate, name, params)
+        V1Optimizer.__init__(self, learning_rate, name, params)
         self._rho, self._epsilon = rho, epsilon
 
     def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
@@ -196,7 +198,7 @@ class FtrlOptimizer(Optimizer):
         l2_shrinkage_regularization_strength: float = 0.0, beta: float | None = None, *,
         params: Params = None,
     ) -> None:  # fmt: skip
-        super().__init__(learning_rate, name, params)
+        V1Optimizer.__init__(self, learning_rate, name, params)
         if learning_rate_power > 0:
             raise ValueError(f"learning_rate_power is 0 or less, not {learning_rate_power}")
         self._power, self._start, self._beta = -learning_rate_power, initial_accumulator_value, beta or 0.0

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-import tfport  # noqa: E402
+import tfport
 
 # From the same weights on the same batches: build, save the weights, train; once more for each optimiser.
 IN_TENSORFLOW = """
@@ -57,6 +57,9 @@ def train(steps, optimizer="sgd", model=None):
     losses.append(float(tf.reduce_mean(tf.keras.losses.sparse_categorical_crossentropy(labels, model(images)))))
     return losses
 '''
+
+
+LOOP = ("model.train()", "opt.zero_grad()", "loss.backward()", "opt.step()", "losses.append(loss.item())")
 
 
 def in_tensorflow(folder: Path, name: str, steps: int, *optimizers: str) -> dict[str, list[float]]:
@@ -110,9 +113,9 @@ def test_the_demo_trains_as_in_tensorflow(demo, optimizer, capsys):
 
 
 def test_the_demos_loop_is_torch(demo):
-    folder, text, _ = demo
+    _, text, _ = demo
     code = tfport.convert_source(text).code
-    for line in ("model.train()", "opt.zero_grad()", "loss.backward()", "opt.step()", "losses.append(loss.item())"):
+    for line in LOOP:
         assert f"        {line}\n" in code
     assert "tape" not in code and "trainable_variables" not in code and "TODO" not in code
     assert '"""Train for some steps and return the loss of each."""' in code
@@ -128,5 +131,7 @@ def test_a_recorded_model_trains_as_in_tensorflow(root, tmp_path, capsys):
         tfport.load_weights(model, tmp_path / "start.weights.h5")
         ours = program.train(4, optimizer, model)
         with capsys.disabled():
-            print(f"\nresidual network, {optimizer}: largest relative difference {furthest(ours, theirs[optimizer]):.1e}")
+            print(
+                f"\nresidual network, {optimizer}: largest relative difference {furthest(ours, theirs[optimizer]):.1e}"
+            )
         assert furthest(ours, theirs[optimizer]) < 1e-4

@@ -33,4 +33,5 @@ namespace.publish(__name__)
 from tfport.compat.keras import calls as _calls  # noqa: E402  # needs the rules published above
 
 namespace.place(__name__, "tf.keras.call", _calls.call)
+namespace.place(__name__, "tf.keras.set_trainable", _calls.set_trainable)
 namespace.place(__name__, "tf.keras.trainable_variables", _calls.trainable_variables)

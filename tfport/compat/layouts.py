@@ -15,7 +15,9 @@ def as_tensor(value: Any) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
         return value
     array = np.asarray(value)
-    return torch.from_numpy(array if array.flags.writeable and min(array.strides, default=1) >= 0 else array.copy())
+    return torch.from_numpy(
+        array if array.flags.writeable and min(array.strides, default=1) >= 0 else array.copy()
+    )
 
 
 def nchw(images: Any) -> torch.Tensor:

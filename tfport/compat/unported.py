@@ -49,6 +49,14 @@ class Unported:
     def __getitem__(self, key: Any) -> NoReturn:
         self._raise()
 
+    def __eq__(self, other: object) -> bool:
+        self._raise()
+
+    def __ne__(self, other: object) -> bool:
+        self._raise()
+
+    __hash__ = object.__hash__
+
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         """As a base class: the class can be defined, making an instance raises."""
         name = self._name

@@ -11,7 +11,8 @@ import ast
 from typing import TYPE_CHECKING
 
 from tfport.source.names import Binding
-from tfport.source.text import Fragment, parenthesised, precedence
+from tfport.source.purity import is_pure
+from tfport.source.text import Fragment, is_bracketed, parenthesised, precedence
 
 if TYPE_CHECKING:
     from tfport.source.convert import Walk
@@ -21,19 +22,24 @@ FUNCTIONS = {
     ast.Add: "iadd", ast.Sub: "isub", ast.Mult: "imul", ast.Div: "itruediv", ast.FloorDiv: "ifloordiv", ast.Mod: "imod",
     ast.Pow: "ipow", ast.MatMult: "imatmul", ast.BitAnd: "iand", ast.BitOr: "ior", ast.BitXor: "ixor",
 }  # fmt: skip
+SYMBOLS = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
+    ast.MatMult: "@", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
+}  # fmt: skip
 PLAIN = frozenset({"int", "number", "str", "list", "array", "none", "shape", "dtype"})
 PLAIN_ANNOTATIONS = frozenset({"int", "float", "bool", "str", "list", "dict", "tuple", "set", "bytes"})
 
 
 def augmented_assignment(walk: Walk, statement: ast.stmt) -> bool:
-    """Handle ``name op= value`` and ``object.attribute op= tensor``."""
+    """Handle ``name op= value``, ``object.attribute op= tensor`` and ``items[key] op= tensor``."""
     if not isinstance(statement, ast.AugAssign) or type(statement.op) not in FUNCTIONS:
         return False
     rewriter = walk.rewriter
     target = statement.target
     value = rewriter.facts.of(statement.value)
-    if isinstance(target, ast.Attribute):
-        tensor, shared = value.is_tensor, False
+    if isinstance(target, ast.Attribute | ast.Subscript):
+        kept = rewriter.facts.of(target.value).kind == "array" or not is_pure(target, rewriter)
+        tensor, shared = value.is_tensor and not kept, False
     elif isinstance(target, ast.Name):
         fact = rewriter.facts.of(_load(rewriter, target))
         tensor = fact.is_tensor or (value.is_tensor and fact.kind not in PLAIN)
@@ -77,7 +83,7 @@ def _write(rewriter: Rewriter, statement: ast.AugAssign, tensor: bool) -> None:
     else:
         operation = ast.BinOp(statement.value, statement.op, statement.value)
         right = parenthesised(Fragment(new.text, new.precedence), precedence(operation) + 1)
-        between = rewriter.source.text[rewriter.source.span(statement.target)[1] : rewriter.source.span(statement.value)[0]]
-        text = f"{target} = {target} {between.partition('=')[0].strip()} {right}"
+        right = right if is_bracketed(right) else f"({right})"
+        text = f"{target} = {target} {SYMBOLS[type(statement.op)]} {right}"
     start, end = rewriter.source.span(statement)
     rewriter.change(start, end, text)

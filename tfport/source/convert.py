@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import gc
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfport.source import api_names, model_calls, rulebook, sessions, statements, training
@@ -42,6 +44,23 @@ def convert_source(
         raise ValueError(f"layout {layout!r} is not known; choose nchw or nhwc")
     if not mentions_tensorflow(text):
         return untouched(text, path)
+    with _without_collector():
+        return _converted(text, layout, path, rules, version)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """The cyclic collector off: it would walk every node of the trees again and again and free none of them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _converted(text: str, layout: str, path: str | Path | None, rules: Sequence[str], version: int | None) -> Conversion:
     bom, plain = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
     newline = "\r\n" if "\r\n" in text else "\n"
     plain = plain.replace("\r\n", "\n")

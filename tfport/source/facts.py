@@ -38,7 +38,7 @@ _LIST_CALLS = frozenset({"list", "tuple", "sorted"})
 _ITERABLE_CALLS = frozenset({"zip", "range", "enumerate", "map", "filter", "set", "dict", "reversed"})
 _STR_CALLS = frozenset({"str", "repr", "format"})
 TOLD = (ast.Name, ast.Attribute, ast.Call)
-BUDGET = 2000  # steps for one question; names that rebind each other in a loop would take exponentially many
+BUDGET = 500  # steps for one question; names that rebind each other in a loop would take exponentially many
 
 
 class Facts:
@@ -118,7 +118,13 @@ class Facts:
         bindings = self.names.bindings(node)
         if not bindings or any(b.value is None and b.node not in self.tensors for b in bindings):
             return NOTHING
-        found = [f for b in bindings if (f := self._of_binding(b)) is not None]
+        found = []
+        for binding in bindings:
+            known = self._of_binding(binding)
+            if known == NOTHING:
+                return NOTHING  # whatever the others are
+            if known is not None:
+                found.append(known)
         fact = join(found)
         stable = len(bindings) == 1 and not isinstance(fact.value, list)
         return fact if stable else Fact(fact.kind, fact.dtype, fact.ndim)
@@ -210,7 +216,7 @@ class Facts:
         dtypes = {f.dtype for f in (left, right) if f.is_tensor and f.dtype != "?"}
         dtype = dtypes.pop() if len(dtypes) == 1 else "?"
         if isinstance(node.op, ast.Div) and dtype in INTEGERS:
-            dtype = "float64"
+            dtype = "float32" if dtype in ("int8", "uint8", "int16", "uint16") else "float64"
         return Fact("tensor", dtype)
 
     def _Compare(self, node: ast.Compare) -> Fact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import tempfile
 import tokenize
@@ -75,12 +76,13 @@ def _python_files(folder: Path) -> Iterator[Path]:
 
 
 def read(path: Path) -> str:
-    """A file's text by its declared encoding, line ends kept. Raises `InputError`."""
+    """A file's text by its declared encoding, byte order mark and line ends kept. Raises `InputError`."""
     try:
         with path.open("rb") as stream:
             encoding, _ = tokenize.detect_encoding(stream.readline)
             stream.seek(0)
-            return stream.read().decode(encoding)
+            text = stream.read().decode(encoding)
+            return "\ufeff" + text if encoding == "utf-8-sig" else text
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
@@ -88,21 +90,37 @@ def read(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a whole file or nothing: to a temporary file beside it, then renamed. Raises `InputError`."""
+    """Write a whole file or nothing: to a temporary file beside it, then renamed. Raises `InputError`.
+
+    The encoding is the one that the text declares, else UTF-8.
+    """
+    try:
+        data = text.encode(_declared(text))
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: cannot be written as {error.encoding}, which the file declares: {error.reason}") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _declared(text: str) -> str:
+    """The encoding that the first two lines of a text declare; UTF-8 where they declare none or one that is not known."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(text.encode("utf-8", "replace")).readline)
+    except SyntaxError:
+        return "utf-8"
+    return encoding.removesuffix("-sig")
 
 
 def _umask() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
@@ -25,6 +26,7 @@ CONSTRUCTORS = frozenset({
 })  # fmt: skip
 BASES = frozenset({"tf.keras.Model", "tf.keras.models.Model", "tf.keras.layers.Layer", "tf.keras.Sequential"})
 INPUTS = frozenset({"tf.keras.Input", "tf.keras.layers.Input"})
+BUDGET = 2000  # steps for one question; names that rebind each other would take exponentially many
 MODES = ("training", "is_training", "train")
 CALLS = ("call", "forward", "__call__", "build")
 
@@ -45,7 +47,9 @@ class KnownModels:
         self.walk, self.names, self.rewriter = walk, walk.rewriter.names, walk.rewriter
         self._cache: dict[ast.AST, str | None] = {}
         self._busy: set[ast.AST] = set()
+        self._steps = 0
         self._calls: dict[ast.AST, list[ast.Call]] = {}
+        self._returns: dict[ast.FunctionDef, list[ast.expr | None]] = {}
         self._attributes: dict[tuple[ast.AST, str], list[ast.expr]] = {}
         for node in ast.walk(walk.source.tree):
             if isinstance(node, ast.Call) and (function := self.function(node.func)) is not None:
@@ -66,6 +70,9 @@ class KnownModels:
     def _ask(self, node: ast.AST) -> str | None:
         if node in self._cache:
             return self._cache[node]
+        self._steps = self._steps + 1 if self._busy else 0
+        if self._steps > BUDGET:
+            return None
         if node in self._busy:
             return SILENT  # model = model or build(): the other values tell
         self._busy.add(node)
@@ -86,7 +93,9 @@ class KnownModels:
     def signature(self, name: str) -> tuple[list[str], str | None, ast.expr | None]:
         """The parameters of a model's call in Keras, the one of them that is its mode, and that one's default."""
         if self.kind(name) != "subclass":
-            inputs = [f"inputs[{i}]" for i in range(len(self.walk.record["models"].get(name, {}).get("inputs", ())))]
+            inputs = [
+                f"inputs[{i}]" for i in range(len(self.walk.record["models"].get(name, {}).get("inputs", ())))
+            ]
             return [*inputs, "training"], "training", None
         found = [s for s in ast.walk(self.walk.source.tree) if isinstance(s, ast.ClassDef) and s.name == name]
         methods = [m for s in found for m in s.body if isinstance(m, ast.FunctionDef) and m.name == "call"]
@@ -94,24 +103,32 @@ class KnownModels:
             return [], None, None
         arguments = methods[0].args
         names = [a.arg for a in [*arguments.args[1:], *arguments.kwonlyargs]]
-        defaults = dict(zip(reversed([a.arg for a in arguments.args]), reversed(arguments.defaults), strict=False))
-        defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
+        defaults = dict(
+            zip(reversed([a.arg for a in arguments.args]), reversed(arguments.defaults), strict=False)
+        )
+        defaults |= {
+            a.arg: d
+            for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+            if d is not None
+        }
         mode = next((n for n in names if n in MODES), None)
         return names, mode, defaults.get(mode) if mode else None
 
     def kind(self, name: str) -> str:
-        """"functional", "sequential" or "subclass"; "" for recorded models."""
+        """ "functional", "sequential" or "subclass"; "" for recorded models."""
         return self.walk.record["models"].get(name, {}).get("kind", "")
 
     def is_layer(self, node: ast.AST) -> bool:
         """Whether an expression is an instance of one of TensorFlow's layers, by its constructor call."""
         if isinstance(node, ast.Name) and node in self.names.scope_of:
             values = [b.value for b in self.names.bindings(node)]
-            return bool(values) and all(v is not None and self.is_layer(v) for v in values if v is not node)
+            return bool(values) and all(isinstance(v, ast.Call) and self.is_layer(v) for v in values)
         if not isinstance(node, ast.Call):
             return False
         meaning = self.names.resolve(node.func)
-        return isinstance(meaning, Canonical) and any(r.kind == "layer" for r in self.rewriter.rules_for(meaning))
+        return isinstance(meaning, Canonical) and any(
+            r.kind == "layer" for r in self.rewriter.rules_for(meaning)
+        )
 
     def is_symbolic(self, node: ast.AST) -> bool:
         """Whether a value is a symbol of a model that is being described: it comes from ``keras.Input``."""
@@ -144,13 +161,19 @@ class KnownModels:
 
     def is_keras_class(self, node: ast.ClassDef) -> bool:
         """Whether a class of the file derives, through classes of the file, from something of TensorFlow's."""
-        for base in node.bases:
-            if isinstance(self.names.resolve(base), Canonical):
-                return True
-            inner = self.class_of(base)
-            if inner is not None and inner is not node and self.is_keras_class(inner):
-                return True
-        return False
+        return any(True for _ in self._bases(node))
+
+    def _bases(self, node: ast.ClassDef) -> Iterator[str]:
+        """The names of TensorFlow's that a class derives from."""
+        pending, seen = [node], {node}
+        while pending:
+            for base in pending.pop().bases:
+                meaning, inner = self.names.resolve(base), self.class_of(base)
+                if isinstance(meaning, Canonical):
+                    yield meaning.name
+                elif inner is not None and inner not in seen:
+                    seen.add(inner)
+                    pending.append(inner)
 
     def class_of(self, node: ast.AST) -> ast.ClassDef | None:
         """The class definition of the file behind a name."""
@@ -164,7 +187,11 @@ class KnownModels:
         """The function of the file behind a name that has no other binding, or behind ``self.method``."""
         if _is_self(node) and isinstance(node, ast.Attribute):
             owner = self.owner_class(node)
-            methods = [m for m in owner.body if isinstance(m, ast.FunctionDef) and m.name == node.attr] if owner else []
+            methods = (
+                [m for m in owner.body if isinstance(m, ast.FunctionDef) and m.name == node.attr]
+                if owner
+                else []
+            )
             return methods[0] if len(methods) == 1 else None
         if not isinstance(node, ast.Name) or node not in self.names.scope_of:
             return None
@@ -191,50 +218,54 @@ class KnownModels:
         if isinstance(node, ast.Name) and node in self.names.scope_of:
             if isinstance(self.names.resolve(node), Canonical):
                 return None
-            return self._joined([self._of_binding(b) for b in self.names.bindings(node) if not _is_none(b.value)])
+            return self._joined(
+                self._of_binding(b) for b in self.names.bindings(node) if not _is_none(b.value)
+            )
         if isinstance(node, ast.Attribute) and _is_self(node):
-            return self._joined([self._ask(v) for v in self.values_of(node) if not _is_none(v)])
+            return self._joined(self._ask(v) for v in self.values_of(node) if not _is_none(v))
         if isinstance(node, ast.IfExp):
-            return self._joined([self._ask(v) for v in (node.body, node.orelse) if not _is_none(v)])
+            return self._joined(self._ask(v) for v in (node.body, node.orelse) if not _is_none(v))
         if isinstance(node, ast.BoolOp):
-            return self._joined([self._ask(v) for v in node.values if not _is_none(v)])
+            return self._joined(self._ask(v) for v in node.values if not _is_none(v))
         return None
 
     @staticmethod
-    def _joined(found: list[str | None]) -> str | None:
-        """The one class of all values that tell."""
-        told = {f for f in found if f != SILENT}
-        if not told:
-            return SILENT if found else None
+    def _joined(found: Iterable[str | None]) -> str | None:
+        """The one class of all values that tell; a value that may be anything settles it at once."""
+        told: set[str] = set()
+        for each in found:
+            if each is None:
+                return None
+            told.add(each)
+        told.discard(SILENT) if len(told) > 1 else None
         return told.pop() if len(told) == 1 else None
 
     def _of_call(self, node: ast.Call) -> str | None:
         meaning = self.names.resolve(node.func)
         if isinstance(meaning, Canonical):
             recorded = meaning.name in CONSTRUCTORS or meaning.name.startswith("tf.keras.applications.")
-            return RECORDED if recorded and not meaning.name.endswith(("preprocess_input", "decode_predictions")) else None
+            return (
+                RECORDED
+                if recorded and not meaning.name.endswith(("preprocess_input", "decode_predictions"))
+                else None
+            )
         made = self.class_of(node.func)
         if made is not None:
             if made.name in self.walk.models:
                 return made.name
-            return RECORDED if self._derives(made) else None
+            return RECORDED if BASES.intersection(self._bases(made)) else None
         function = self.function(node.func)
         if not isinstance(function, ast.FunctionDef):
             return None
-        returned = [r.value for r in _own_returns(function)]
+        returned = self._returned(function)
         if not returned or any(r is None for r in returned):
             return None
-        return self._joined([self._ask(r) for r in returned if r is not None])
+        return self._joined(self._ask(r) for r in returned if r is not None)
 
-    def _derives(self, node: ast.ClassDef) -> bool:
-        for base in node.bases:
-            meaning = self.names.resolve(base)
-            if isinstance(meaning, Canonical) and meaning.name in BASES:
-                return True
-            inner = self.class_of(base)
-            if inner is not None and inner is not node and self._derives(inner):
-                return True
-        return False
+    def _returned(self, function: ast.FunctionDef) -> list[ast.expr | None]:
+        if function not in self._returns:
+            self._returns[function] = [r.value for r in _own_returns(function)]
+        return self._returns[function]
 
     def _of_binding(self, binding: Binding) -> str | None:
         if binding.value is not None:
@@ -253,9 +284,10 @@ class KnownModels:
         if passed is None:
             return None
         self._busy.add(argument)
-        found = [self._ask(p) for p in passed if not _is_none(p)]
+        values = [p for p in passed if not _is_none(p)]
+        found = self._joined(self._ask(p) for p in values)
         self._busy.discard(argument)
-        return self._joined(found) if found else SILENT
+        return found if values else SILENT
 
     def passed(self, function: ast.FunctionDef, argument: ast.arg) -> list[ast.expr] | None:
         """What the calls of the file pass for a parameter; None where a star or a default other than None hides it."""
@@ -264,7 +296,9 @@ class KnownModels:
         method = isinstance(self.names.parent.get(function), ast.ClassDef)
         found: list[ast.expr] = []
         for call in self.calls_of(function):
-            if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+            if any(isinstance(a, ast.Starred) for a in call.args) or any(
+                k.arg is None for k in call.keywords
+            ):
                 return None
             value = next((k.value for k in call.keywords if k.arg == argument.arg), None)
             if value is None and argument in positional:

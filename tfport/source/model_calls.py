@@ -88,7 +88,9 @@ class ModelCalls:
         if isinstance(receiver, ast.Name):
             return receiver.id != "self"
         owner = self.models.owner_class(receiver)
-        return isinstance(receiver, ast.Attribute) and (owner is None or not self.models.is_keras_class(owner))
+        return isinstance(receiver, ast.Attribute) and (
+            owner is None or not self.models.is_keras_class(owner)
+        )
 
     # -- calls -------------------------------------------------------------------------------------------
 
@@ -97,19 +99,20 @@ class ModelCalls:
         name = self.models.of(node.func)
         if name is not None and name != RECORDED:
             return name
+        training = next((k.value for k in node.keywords if k.arg == "training"), None)
+        if self.models.is_layer(node.func):
+            facts = [self.rewriter.facts.of(a) for a in node.args]
+            if not isinstance(node.func, ast.Name) or not any(
+                f.is_tensor or f.kind == "array" for f in facts
+            ):
+                return None
+            training = None
+        elif name is None and (training is None or self._is_own(node.func)):
+            return None
         values = [*node.args, *(k.value for k in node.keywords)]
         if not values or any(self.models.is_symbolic(v) for v in values):
             return None
-        if name == RECORDED:
-            return None if self._in_call(node) else RECORDED
-        if self.models.is_layer(node.func):
-            facts = [self.rewriter.facts.of(a) for a in node.args]
-            given = any(f.is_tensor or f.kind == "array" for f in facts)
-            return RECORDED if given and isinstance(node.func, ast.Name) and not self._in_call(node) else None
-        training = next((k.value for k in node.keywords if k.arg == "training"), None)
-        if training is None or self._is_own(node.func):
-            return None
-        return None if self._in_call(node, training) else RECORDED
+        return None if self._in_call(node, training if name is None else None) else RECORDED
 
     def _is_own(self, func: ast.expr) -> bool:
         """Functions, methods and classes of the file, and TensorFlow's own functions."""
@@ -141,7 +144,9 @@ class ModelCalls:
         several = boundary is not None and len(boundary.outputs) > 1 and any(map(_is_image, boundary.outputs))
         if boundary is None or given is None or several:
             return self._at_run_time(node)
-        texts = [self._input(i, layout, boundary) for i, layout in zip(given.inputs, boundary.inputs, strict=True)]
+        texts = [
+            self._input(i, layout, boundary) for i, layout in zip(given.inputs, boundary.inputs, strict=True)
+        ]
         receiver = self._moded(node, given.training)
         text = Fragment(f"{receiver}({', '.join(texts)})")
         self.rewriter.tiers.inlined["tf.keras.Model.__call__"] += 1
@@ -170,7 +175,11 @@ class ModelCalls:
         if ready or (boundary.integers and fact.is_tensor):
             return new.text
         torch = self.rewriter.imports.use("torch")
-        return f"{torch}.as_tensor({new.text})" if boundary.integers else f"{torch}.as_tensor({new.text}, dtype={torch}.float32)"
+        return (
+            f"{torch}.as_tensor({new.text})"
+            if boundary.integers
+            else f"{torch}.as_tensor({new.text}, dtype={torch}.float32)"
+        )
 
     def _moded(self, node: ast.Call, training: ast.expr | None) -> str:
         """The model, with its mode set by a line above the statement or, where that is not possible, in place."""
@@ -184,14 +193,16 @@ class ModelCalls:
             text = self.rewriter.expr(training).text
             mode = f"train({text})" if fact.dtype == "bool" and fact.kind == "int" else f"train(bool({text}))"
         statement = self.rewriter.statement
-        if not self._stands_alone(node, statement) or (training is not None and not isinstance(training, ast.Constant | ast.Name)):
+        if not self._stands_alone(node, statement) or not isinstance(
+            training, ast.Constant | ast.Name | None
+        ):
             return f"{model}.{mode}"
         key = (statement, model)
         if key not in self.modes:
             self.modes[key] = mode
             if self._previous_mode(statement, model) != mode:
                 self.walk.insert_before(statement, f"{model}.{mode}")
-        return model if self.modes[key] == mode else f"{model}.{mode}"
+        return model
 
     def _stands_alone(self, node: ast.Call, statement: ast.AST) -> bool:
         """Whether a line above the statement runs exactly before the call."""
@@ -206,7 +217,20 @@ class ModelCalls:
             at = self.rewriter.names.parent.get(at)
             if isinstance(at, CONDITIONAL):
                 return False
-        return at is statement
+        return at is statement and not any(self._disturbs(n, node) for n in ast.walk(statement))
+
+    def _disturbs(self, other: ast.AST, node: ast.Call) -> bool:
+        """Whether another call of the statement has, or sets before this one, another mode of the model."""
+        if not isinstance(other, ast.Call) or other is node:
+            return False
+        if ast.dump(other.func) == ast.dump(node.func):
+            return self._spelt_mode(other) != self._spelt_mode(node)
+        return self.models.function(other.func) is not None and node not in set(ast.walk(other))
+
+    def _spelt_mode(self, node: ast.Call) -> str:
+        name = self.models.of(node.func)
+        given = passed(self.models, name, node) if name else None
+        return "?" if given is None else "" if given.training is None else ast.dump(given.training)
 
     def _previous_mode(self, statement: ast.AST, model: str) -> str | None:
         """The mode that the statement directly above has set, if nothing else is called there."""
@@ -225,7 +249,12 @@ class ModelCalls:
         """``model.trainable_variables`` and its like; None for others."""
         name = self.models.of(node.value)
         receiver = parenthesised(self.rewriter.expr(node.value), 20)
-        if name is None and node.attr in TRAINABLE and isinstance(node.ctx, ast.Load) and self._is_foreign(node.value):
+        if (
+            name is None
+            and node.attr in TRAINABLE
+            and isinstance(node.ctx, ast.Load)
+            and self._is_foreign(node.value)
+        ):
             self.rewriter.tiers.compat["tf.keras.Model.trainable_variables"] += 1
             return Fragment(f"{self.rewriter.imports.use('compat')}.keras.trainable_variables({receiver})")
         if name in (None, RECORDED):
@@ -244,24 +273,36 @@ class ModelCalls:
         return None
 
     def _mark(self, node: ast.Attribute) -> None:
-        self.rewriter.mark(node, "TFP107", f"tf.keras.Model.{node.attr}", "the model is an nn.Module now", ADVICE[node.attr])
+        self.rewriter.mark(
+            node, "TFP107", f"tf.keras.Model.{node.attr}", "the model is an nn.Module now", ADVICE[node.attr]
+        )
 
     def method(self, node: ast.Call) -> Fragment | None:
         """``model.summary()`` and its like."""
         func = node.func
-        if not isinstance(func, ast.Attribute) or func.attr not in METHODS or self.models.of(func.value) in (None, RECORDED):
+        if (
+            not isinstance(func, ast.Attribute)
+            or func.attr not in METHODS
+            or self.models.of(func.value) in (None, RECORDED)
+        ):
             return None
         model = parenthesised(self.rewriter.expr(func.value), 20)
         torch = self.rewriter.imports.use("torch") if func.attr == "save_weights" else ""
         if func.attr in ("save_weights", "load_weights"):
-            path = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg in ("filepath", "path")), None)
+            path = (
+                node.args[0]
+                if node.args
+                else next((k.value for k in node.keywords if k.arg in ("filepath", "path")), None)
+            )
             if path is None or len(node.args) + len(node.keywords) != 1:
                 self.rewriter.mark(node, "TFP107", f"tf.keras.Model.{func.attr}", "the model is an nn.Module now",
                                    "use torch.save(model.state_dict(), path) and tfport.load_weights(model, path)")  # fmt: skip
                 return None
             text = self.rewriter.expr(path).text
             if func.attr == "save_weights":
-                self.rewriter.note(node, "TFP201", "tf.keras.Model.save_weights", "the file is a torch state_dict now, not Keras' format")
+                self.rewriter.note(
+                    node, "TFP201", "tf.keras.Model.save_weights", "the file is a torch state_dict now"
+                )
                 new = f"{torch}.save({model}.state_dict(), {text})"
             else:
                 new = f"{self.rewriter.imports.use('tfport')}.load_weights({model}, {text})"
@@ -329,6 +370,23 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
         new = calls.attribute(node)
         return splice(rewriter.source, node, {node.value: rewriter.expr(node.value)}) if new is None else new
     return None
+
+
+def statement(walk: Walk, node: ast.stmt) -> bool:
+    """``model.trainable = False`` of a model that became a class."""
+    calls = walk.rewriter.models
+    target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
+    if calls is None or not isinstance(target, ast.Attribute) or target.attr != "trainable":
+        return False
+    assert isinstance(node, ast.Assign)
+    if calls.models.of(target.value) in (None, RECORDED):
+        return False
+    compat = walk.rewriter.imports.use("compat")
+    model, value = walk.rewriter.expr(target.value).text, walk.rewriter.expr(node.value).text
+    start, end = walk.source.span(node)
+    walk.rewriter.change(start, end, f"{compat}.keras.set_trainable({model}, {value})")
+    walk.rewriter.tiers.compat["tf.keras.Model.trainable"] += 1
+    return True
 
 
 def prepare(walk: Walk) -> ModelCalls:

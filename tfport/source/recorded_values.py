@@ -16,8 +16,12 @@ from tfport.source.canonical import Canonical
 if TYPE_CHECKING:
     from tfport.source.known_models import KnownModels
 
-TAPES = frozenset({"tf.GradientTape", "tf.autodiff.GradientTape", "tf.gradients", "tf.autodiff.ForwardAccumulator"})
-CUTS = frozenset({"tf.stop_gradient", "tf.argmax", "tf.one_hot", "tf.shape", "tf.convert_to_tensor", "tf.constant"})
+TAPES = frozenset(
+    {"tf.GradientTape", "tf.autodiff.GradientTape", "tf.gradients", "tf.autodiff.ForwardAccumulator"}
+)
+CUTS = frozenset(
+    {"tf.stop_gradient", "tf.argmax", "tf.one_hot", "tf.shape", "tf.convert_to_tensor", "tf.constant"}
+)
 NUMBERS = frozenset({"float", "int", "len", "bool", "str", "range"})
 LISTS = frozenset({"trainable_variables", "trainable_weights", "variables", "weights"})
 
@@ -27,17 +31,19 @@ class Computed:
 
     def __init__(self, models: KnownModels) -> None:
         self.models, self.names = models, models.names
-        self._busy: set[ast.AST] = set()
+        self._seen: set[ast.AST] = set()
 
     def of(self, node: ast.AST | None) -> bool:
         """Whether gradients might flow through a value."""
-        if node is None or node in self._busy:
-            return False
-        self._busy.add(node)
+        if node is None or node in self._seen:
+            return False  # it has been asked in this question already
+        outermost = not self._seen
+        self._seen.add(node)
         try:
             return self._of(node)
         finally:
-            self._busy.discard(node)
+            if outermost:
+                self._seen.clear()
 
     def _of(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Name):
@@ -52,7 +58,8 @@ class Computed:
             return node.attr not in ("shape", "dtype", "ndim") and self.of(node.value)
         if isinstance(node, ast.Constant | ast.Compare | ast.Lambda | ast.JoinedStr):
             return False
-        return any(self.of(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr | ast.comprehension | ast.keyword))
+        inside = ast.expr | ast.comprehension | ast.keyword
+        return any(self.of(child) for child in ast.iter_child_nodes(node) if isinstance(child, inside))
 
     def _name(self, node: ast.Name) -> bool:
         if node not in self.names.scope_of or isinstance(self.names.resolve(node), Canonical):
@@ -70,13 +77,10 @@ class Computed:
 
     def _parameter(self, argument: ast.arg) -> bool:
         function = self.names.parent.get(self.names.parent[argument])
-        if argument in self._busy or not isinstance(function, ast.FunctionDef):
+        if argument in self._seen or not isinstance(function, ast.FunctionDef):
             return False
-        self._busy.add(argument)
-        try:
-            return any(self.of(p) for p in self.models.passed(function, argument) or [])
-        finally:
-            self._busy.discard(argument)
+        self._seen.add(argument)
+        return any(self.of(p) for p in self.models.passed(function, argument) or [])
 
     def _target(self, node: ast.AST) -> bool:
         """A name bound by a loop, a with or an unpacking: what it comes from."""
@@ -111,11 +115,17 @@ class Computed:
         if not isinstance(func, ast.Name) or func not in self.names.scope_of:
             return isinstance(func, ast.Call)
         nodes = [b.node for b in self.names.bindings(func)]
-        return bool(nodes) and not any(isinstance(n, ast.Import | ast.ImportFrom | ast.ClassDef) for n in nodes)
+        return bool(nodes) and not any(
+            isinstance(n, ast.Import | ast.ImportFrom | ast.ClassDef) for n in nodes
+        )
 
     def _makes_data(self, func: ast.expr) -> bool:
         """Random generators and the like, by what the name is bound to: a call of a module's function."""
-        values = [b.value for b in self.names.bindings(func)] if isinstance(func, ast.Name) and func in self.names.scope_of else []
+        values = (
+            [b.value for b in self.names.bindings(func)]
+            if isinstance(func, ast.Name) and func in self.names.scope_of
+            else []
+        )
         return bool(values) and all(isinstance(v, ast.Attribute) for v in values)
 
     # -- tapes -------------------------------------------------------------------------------------------
@@ -156,11 +166,11 @@ class Computed:
                 meaning = self.names.resolve(node) if isinstance(node, ast.Attribute | ast.Name) else None
                 if isinstance(meaning, Canonical) and meaning.name in TAPES:
                     return True
-                if isinstance(node, ast.Call) and (function := self.models.function(node.func)) is not None:
-                    if function not in seen:
-                        seen.add(function)
-                        if self._reaches(function.body, seen):
-                            return True
+                function = self.models.function(node.func) if isinstance(node, ast.Call) else None
+                if function is not None and function not in seen:
+                    seen.add(function)
+                    if self._reaches(function.body, seen):
+                        return True
         return False
 
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfport.source import arrays, fstrings, loops, model_calls, purity, sessions, shapes_of_tensors, slices, training, versions
+from tfport.source import arrays, divisions, fstrings, loops, model_calls, purity, sessions, shapes_of_tensors, slices, training, versions
 from tfport.source.advice import advice
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
@@ -58,7 +58,7 @@ class Rewriter:
         self.tapes: training.Tapes | None = None
         self.overrides: dict[ast.AST, Fragment] = {}  # expressions whose new text is decided elsewhere
         loops.assume_tensors(source.tree, names, self.facts)
-        for node in slices.backwards(source.tree, self.facts):
+        for node in [*slices.backwards(source.tree, self.facts), *divisions.of_integers(source.tree, self.facts)]:
             self.touch(node)
 
     def touch(self, node: ast.AST) -> None:
@@ -444,7 +444,7 @@ LAYER_OPTIONS = frozenset(
     "name trainable dtype input_shape batch_input_shape input_dim input_length weights autocast data_format "
     "activity_regularizer batch_size dynamic".split()
 )
-SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special, arrays.special, training.special, model_calls.special]
+SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special, divisions.special, arrays.special, training.special, model_calls.special]
 
 
 def has_star(node: ast.Call) -> bool:

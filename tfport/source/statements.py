@@ -9,7 +9,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfport.source import loops, sessions, training
+from tfport.source import loops, model_calls, sessions, training
 from tfport.source.augmented import augmented_assignment
 from tfport.source.canonical import Canonical, canonical, extend
 
@@ -122,5 +122,6 @@ def kept_imports(statement: ast.stmt) -> str:
 
 
 HANDLERS: list[Handler] = [
-    imports, namespace_alias, delete, drop_call, sessions.statement, loops.while_loop, training.statement, augmented_assignment, decorators,
+    imports, namespace_alias, delete, drop_call, sessions.statement, loops.while_loop, training.statement,
+    model_calls.statement, augmented_assignment, decorators,
 ]  # fmt: skip

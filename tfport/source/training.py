@@ -14,7 +14,6 @@ around it. Anything else keeps `compat.GradientTape`, which is exact for all of 
 from __future__ import annotations
 
 import ast
-import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,40 +21,15 @@ from tfport.source.canonical import Canonical
 from tfport.source.known_models import RECORDED
 from tfport.source.model_calls import TRAINABLE, ModelCalls
 from tfport.source.recorded_values import Computed
+from tfport.source.tape_forms import Step, Tape, applied, asked_for, binds, gradient_of, is_false, rebinds
 from tfport.source.text import Fragment
+from tfport.source.training_values import TrainingValues, plain_rate
 
 if TYPE_CHECKING:
     from tfport.source.convert import Walk
     from tfport.source.rewrite import Rewriter
 
 TAPE = frozenset({"tf.GradientTape", "tf.autodiff.GradientTape"})
-OPTIMIZERS = ("tf.keras.optimizers.", "tf.optimizers.")
-NOT_OPTIMIZERS = ("tf.keras.optimizers.schedules.", "tf.optimizers.schedules.")
-LOSSES = "tf.keras.losses."
-SCALARS = frozenset({"tf.reduce_mean", "tf.reduce_sum", "tf.math.reduce_mean", "tf.math.reduce_sum", "tf.nn.l2_loss"})
-
-
-@dataclasses.dataclass(eq=False)
-class Tape:
-    """A ``with tf.GradientTape() as name:`` and the statements in which its name is seen."""
-
-    block: ast.With
-    name: str
-    window: list[ast.stmt]  # the statements inside, then those after it in its block
-
-
-@dataclasses.dataclass(eq=False)
-class Step:
-    """A tape with its gradient, the optimiser that applies it, and the statements that go."""
-
-    tape: Tape
-    loss: ast.Name
-    model: ast.expr
-    variables: ast.expr
-    optimizer: ast.expr
-    gradient: ast.stmt
-    apply: ast.stmt
-    unused: ast.stmt | None  # variables = model.trainable_variables, needed for nothing else
 
 
 class Tapes:
@@ -65,6 +39,7 @@ class Tapes:
         self.walk, self.rewriter, self.names = walk, walk.rewriter, walk.rewriter.names
         self.models = calls.models
         self.computed = Computed(self.models)
+        self.values = TrainingValues(self.models, self.rewriter)
         self.steps: dict[ast.stmt, Step] = {}  # the with
         self.texts: dict[ast.stmt, list[str]] = {}  # statement -> what stands in its place
         self.made_with: dict[ast.Call, ast.expr] = {}  # optimiser's constructor -> model
@@ -76,7 +51,8 @@ class Tapes:
         for step in [s for s in steps if self._alone(s, steps)]:
             self._write(step, steps)
         for tape in tapes:
-            self._uses_of_loss(tape)
+            if tape.block not in nested:
+                self._uses_of_loss(tape)
 
     # -- finding -----------------------------------------------------------------------------------------
 
@@ -88,11 +64,15 @@ class Tapes:
             if not isinstance(call, ast.Call) or not isinstance(name, ast.Name) or call.args:
                 continue
             meaning = self.names.resolve(call.func)
-            if not isinstance(meaning, Canonical) or meaning.name not in TAPE or not all(_is_false(k) for k in call.keywords):
+            if (
+                not isinstance(meaning, Canonical)
+                or meaning.name not in TAPE
+                or not all(is_false(k) for k in call.keywords)
+            ):
                 continue
             block = self._block(node)
             after = block[block.index(node) + 1 :]
-            again = next((i for i, s in enumerate(after) if _rebinds(s, name.id)), len(after))
+            again = next((i for i, s in enumerate(after) if rebinds(s, name.id)), len(after))
             yield Tape(node, name.id, [*node.body, *after[:again]])
 
     def _block(self, statement: ast.stmt) -> list[ast.stmt]:
@@ -133,16 +113,25 @@ class Tapes:
         return False
 
     def _uses(self, name: str, nodes: list[ast.stmt]) -> list[ast.Name]:
-        return [n for s in nodes for n in ast.walk(s) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
+        return [
+            n
+            for s in nodes
+            for n in ast.walk(s)
+            if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)
+        ]
 
     def _only_here(self, tape: Tape, name: str, used: int) -> bool:
         """Whether the window holds every use of a name in its function, apart from other tapes' windows."""
         here = self._uses(name, tape.window)
-        stores = [n for s in tape.window for n in ast.walk(s) if isinstance(n, ast.withitem) and _binds(n, name)]
+        stores = [
+            n for s in tape.window for n in ast.walk(s) if isinstance(n, ast.withitem) and binds(n, name)
+        ]
         scope = self._function(tape.block)
-        everywhere = self._uses(name, [scope] if isinstance(scope, ast.stmt) else list(getattr(scope, "body", [])))
+        everywhere = self._uses(
+            name, [scope] if isinstance(scope, ast.stmt) else list(getattr(scope, "body", []))
+        )
         others = [n for n in everywhere if n not in here]
-        same = [n for n in ast.walk(scope) if isinstance(n, ast.withitem) and _binds(n, name)]
+        same = [n for n in ast.walk(scope) if isinstance(n, ast.withitem) and binds(n, name)]
         return len(here) == used and not stores and (not others or len(same) > 1)
 
     def _function(self, node: ast.AST) -> ast.AST:
@@ -162,9 +151,13 @@ class Tapes:
             return None
         loss, variables, optimizer, apply = found
         model, unused = self._model(variables, tape)
-        if model is None or not isinstance(loss, ast.Name) or not isinstance(optimizer, ast.Name | ast.Attribute):
+        if (
+            model is None
+            or not isinstance(loss, ast.Name)
+            or not isinstance(optimizer, ast.Name | ast.Attribute)
+        ):
             return None
-        if self.models.of(model) in (None, RECORDED) or not self._is_optimizer(optimizer, set()):
+        if self.models.of(model) in (None, RECORDED) or not self.values.is_optimizer(optimizer, set()):
             return None
         if self.computed.reads_outside(tape.block) or not self._bound_inside(loss, tape):
             return None
@@ -172,16 +165,20 @@ class Tapes:
 
     def _assigned(self, tape: Tape, top: ast.stmt, use: ast.Name):  # type: ignore[no-untyped-def]
         """``grads = tape.gradient(loss, variables)``, later ``opt.apply_gradients(zip(grads, variables))``."""
-        if not isinstance(top, ast.Assign) or len(top.targets) != 1 or not isinstance(top.targets[0], ast.Name):
+        if (
+            not isinstance(top, ast.Assign)
+            or len(top.targets) != 1
+            or not isinstance(top.targets[0], ast.Name)
+        ):
             return None
-        asked = _gradient(top.value, use)
+        asked = gradient_of(top.value, use)
         grads = top.targets[0].id
         after = tape.window[tape.window.index(top) + 1 :]
         uses = self._uses(grads, after)
         if asked is None or len(uses) != 1 or self._uses(grads, tape.window[: tape.window.index(top)]):
             return None
         apply = next(s for s in after if uses[0] in set(ast.walk(s)))
-        zipped = _applied(apply)
+        zipped = applied(apply)
         between = after[: after.index(apply)]
         if self._differentiates(between):
             return None  # the gradients that lie in .grad meanwhile would add up
@@ -192,18 +189,24 @@ class Tapes:
     def _differentiates(self, block: list[ast.stmt]) -> bool:
         """Whether a block computes other gradients, or may."""
         methods = {n.attr for s in block for n in ast.walk(s) if isinstance(n, ast.Attribute)}
-        return bool(methods & {"gradient", "jacobian", "minimize", "backward"}) or self.computed.reaches_tape(block)
+        return bool(methods & {"gradient", "jacobian", "minimize", "backward"}) or self.computed.reaches_tape(
+            block
+        )
 
     def _nested(self, top: ast.stmt, use: ast.Name):  # type: ignore[no-untyped-def]
         """``opt.apply_gradients(zip(tape.gradient(loss, v), v))`` and ``opt.minimize(loss, v, tape=tape)``."""
-        zipped = _applied(top)
+        zipped = applied(top)
         if zipped is not None:
-            asked = _gradient(zipped[1], use)
+            asked = gradient_of(zipped[1], use)
             if asked is None or not self._same(zipped[2], asked[1]):
                 return None
             return asked[0], asked[1], zipped[0], top
         call = top.value if isinstance(top, ast.Expr) else None
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != "minimize":
+        if (
+            not isinstance(call, ast.Call)
+            or not isinstance(call.func, ast.Attribute)
+            or call.func.attr != "minimize"
+        ):
             return None
         if len(call.args) == 2 and [k.arg for k in call.keywords] == ["tape"]:
             return call.args[0], call.args[1], call.func.value, top
@@ -222,40 +225,11 @@ class Tapes:
         bindings = self.names.bindings(variables)
         if len(bindings) != 1 or bindings[0].value is None:
             return None, None
-        model, _ = self._model(bindings[0].value, tape) if not isinstance(bindings[0].value, ast.Name) else (None, None)
-        statement = bindings[0].node
+        value, statement = bindings[0].value, bindings[0].node
+        found = None if isinstance(value, ast.Name) else self._model(value, tape)[0]
         uses = self._uses(variables.id, [self.walk.source.tree])  # type: ignore[list-item]
         only = len(uses) == 2 and isinstance(statement, ast.Assign) and len(statement.targets) == 1
-        return model, statement if only and isinstance(statement, ast.stmt) else None
-
-    def _is_optimizer(self, node: ast.expr, seen: set[ast.AST]) -> bool:
-        """Whether every value that an expression may have is an optimiser of Keras that this file makes."""
-        if node in seen:
-            return True
-        seen.add(node)
-        if isinstance(node, ast.Call):
-            meaning = self.names.resolve(node.func)
-            if isinstance(meaning, Canonical):
-                return meaning.name.startswith(OPTIMIZERS) and not meaning.name.startswith(NOT_OPTIMIZERS)
-            function = self.models.function(node.func)
-            returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return)] if function else []
-            return bool(returned) and all(r is not None and self._is_optimizer(r, seen) for r in returned)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
-            values = self.models.values_of(node)
-            return bool(values) and all(self._is_optimizer(v, seen) for v in values)
-        if not isinstance(node, ast.Name) or node not in self.names.scope_of:
-            return False
-        bindings = self.names.bindings(node)
-        return bool(bindings) and all(self._binds_optimizer(b, seen) for b in bindings)
-
-    def _binds_optimizer(self, binding, seen: set[ast.AST]) -> bool:  # type: ignore[no-untyped-def]
-        if binding.value is not None:
-            return self._is_optimizer(binding.value, seen)
-        function = self.names.parent.get(self.names.parent.get(binding.node)) if isinstance(binding.node, ast.arg) else None
-        if not isinstance(function, ast.FunctionDef):
-            return False
-        passed = self.models.passed(function, binding.node)
-        return bool(passed) and all(self._is_optimizer(p, seen) for p in passed or [])
+        return found, statement if only and isinstance(statement, ast.stmt) else None
 
     def _bound_inside(self, loss: ast.Name, tape: Tape) -> bool:
         """Whether the loss is computed inside of the tape."""
@@ -270,13 +244,19 @@ class Tapes:
             return False
         applied = {id(s.apply) for s in mine}
         for node in ast.walk(self.walk.source.tree):
-            if isinstance(node, ast.Attribute) and node.attr in ("apply_gradients", "minimize", "apply"):
-                if ast.dump(node.value) == text:
-                    at: ast.AST | None = node
-                    while at is not None and not isinstance(at, ast.stmt):
-                        at = self.names.parent.get(at)
-                    if id(at) not in applied:
-                        return False
+            if not isinstance(node, ast.Attribute) or node.attr not in (
+                "apply_gradients",
+                "minimize",
+                "apply",
+            ):
+                continue
+            if ast.dump(node.value) != text:
+                continue
+            at: ast.AST | None = node
+            while at is not None and not isinstance(at, ast.stmt):
+                at = self.names.parent.get(at)
+            if id(at) not in applied:
+                return False
         return True
 
     # -- writing -----------------------------------------------------------------------------------------
@@ -285,7 +265,11 @@ class Tapes:
         source = self.walk.source
         optimizer, model = source.segment(step.optimizer), source.segment(step.model)
         before = [] if self._bind(step, steps) else [f"{optimizer}.build({model}.parameters())"]
-        backward = f"{step.loss.id}.backward()" if self._is_scalar(step.loss, 8) else f"{step.loss.id}.sum().backward()"
+        backward = (
+            f"{step.loss.id}.backward()"
+            if self.values.is_scalar(step.loss)
+            else f"{step.loss.id}.sum().backward()"
+        )
         lines = [*before, f"{optimizer}.zero_grad()", backward]
         if step.apply is step.gradient:
             lines.append(f"{optimizer}.step()")
@@ -304,16 +288,24 @@ class Tapes:
         if owners[0] is None or owners[0] is not owners[1]:
             return False
         block = list(getattr(owners[0].node, "body", []))
-        places = [[self._place(b.node, block) for b in self.names.bindings(n)] for n in (step.optimizer, step.model)]
+        places = [
+            [self._place(b.node, block) for b in self.names.bindings(n)] for n in (step.optimizer, step.model)
+        ]
         here = self._place(step.tape.block, block)
         if any(p is None or (here is not None and p >= here) for found in places for p in found):
             return False
         own, models = places
         last = max(p for found in places for p in found if p is not None)
         made = self.names.bindings(step.optimizer)[0]
-        if len(own) == 1 and all(m < own[0] for m in models) and made.node is block[own[0]] and isinstance(made.node, ast.Assign):  # type: ignore[operator,index]
-            if isinstance(made.value, ast.Call) and isinstance(self.names.resolve(made.value.func), Canonical):
-                return self._make_with(step, made.value, steps)
+        below = len(own) == 1 and last == own[0] and last not in models
+        if (
+            below
+            and made.node is block[last]
+            and isinstance(made.node, ast.Assign)
+            and self.values.is_made(made.value)
+        ):
+            assert isinstance(made.value, ast.Call)
+            return self._make_with(step, made.value, steps)
         text = f"{self.walk.source.segment(step.optimizer)}.build({step.model.id}.parameters())"
         if last >= 0:
             self._insert_after(block[last], text)
@@ -332,7 +324,7 @@ class Tapes:
         block = self._block(statements[0])  # type: ignore[arg-type]
         if statements[1] not in block or block.index(statements[0]) > block.index(statements[1]):  # type: ignore[arg-type]
             return False
-        if not isinstance(self.names.resolve(optimizers[0].func), Canonical):
+        if not self.values.is_made(optimizers[0]):
             return False
         self.made_with[optimizers[0]] = step.model
         self.rewriter.touch(optimizers[0])
@@ -343,9 +335,13 @@ class Tapes:
             return False
         self.made_with[call] = step.model
         assert isinstance(step.optimizer, ast.Name)
-        uses = [n for n in ast.walk(self.walk.source.tree) if isinstance(n, ast.Name) and n.id == step.optimizer.id]
+        uses = [
+            n
+            for n in ast.walk(self.walk.source.tree)
+            if isinstance(n, ast.Name) and n.id == step.optimizer.id
+        ]
         known = [u for u in uses if isinstance(u.ctx, ast.Load) and u not in {s.optimizer for s in steps}]
-        if not known and _plain_rate(self.rewriter, call) is not None:
+        if not known and plain_rate(self.rewriter, call) is not None:
             self.plain.add(call)
         return True
 
@@ -368,54 +364,22 @@ class Tapes:
         if where <= len(source.text):
             self.rewriter.change(where, where, f"{line}\n", statement)
 
-    def _is_scalar(self, node: ast.AST | None, depth: int) -> bool:
-        """Whether a loss is known to be a single number."""
-        if node is None or depth == 0:
-            return False
-        if isinstance(node, ast.Name) and node in self.names.scope_of:
-            values = [b.value for b in self.names.bindings(node)]
-            return bool(values) and all(v is not None and self._is_scalar(v, depth - 1) for v in values)
-        if isinstance(node, ast.BinOp):
-            sides = (node.left, node.right)
-            known = [self._is_scalar(s, depth - 1) or self.rewriter.facts.of(s).kind in ("int", "number") for s in sides]
-            return all(known)
-        if not isinstance(node, ast.Call):
-            return False
-        meaning = self.names.resolve(node.func)
-        if isinstance(meaning, Canonical):
-            return meaning.name in SCALARS and len(node.args) == 1 and all(k.arg == "name" for k in node.keywords)
-        function = self.models.function(node.func)
-        if function is not None:
-            returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return)]
-            return bool(returned) and all(self._is_scalar(r, depth - 1) for r in returned)
-        return self._is_loss(node.func)
-
-    def _is_loss(self, node: ast.expr) -> bool:
-        """Whether an expression is a loss object of Keras with its default reduction."""
-        if isinstance(node, ast.Name) and node in self.names.scope_of:
-            values = [b.value for b in self.names.bindings(node)]
-            return bool(values) and all(v is not None and self._is_loss(v) for v in values if v is not node)
-        if isinstance(node, ast.Attribute):
-            values = list(self.models.values_of(node))
-            return bool(values) and all(isinstance(v, ast.Call) and self._is_loss(v) for v in values)
-        if not isinstance(node, ast.Call) or any(k.arg in ("reduction", None) for k in node.keywords):
-            return False
-        meaning = self.names.resolve(node.func)
-        last = meaning.name.rpartition(".")[2] if isinstance(meaning, Canonical) else ""
-        return isinstance(meaning, Canonical) and meaning.name.startswith(LOSSES) and last[:1].isupper() and len(node.args) < 2
-
     # -- the loss afterwards -----------------------------------------------------------------------------
 
     def _uses_of_loss(self, tape: Tape) -> None:
         """A loss that is read after its gradient: ``float(loss)`` is ``loss.item()``, elsewhere ``loss.detach()``."""
-        asked = [a for n in ast.walk(ast.Module(tape.window, [])) if isinstance(n, ast.Call) and (a := _asked(n, tape.name))]
+        asked = [
+            a
+            for n in ast.walk(ast.Module(tape.window, []))
+            if isinstance(n, ast.Call) and (a := asked_for(n, tape.name))
+        ]
         if len(asked) != 1 or not isinstance(asked[0], ast.Name) or asked[0] not in self.names.scope_of:
             return
         loss, inside = asked[0], set(ast.walk(tape.block))
         bindings = self.names.bindings(loss)
         if not bindings or not all(b.node in inside and b.value is not None for b in bindings):
             return
-        if not self._is_scalar(loss, 8):
+        if not self.values.is_scalar(loss):
             return
         for node in self._uses(loss.id, [s for s in tape.window if s not in tape.block.body]):
             if node is not loss and node.lineno > loss.lineno and self.names.bindings(node) == bindings:
@@ -428,70 +392,13 @@ class Tapes:
             at = self.names.parent[at]
             if isinstance(at, ast.Attribute) and at.attr in ("numpy", "item", "shape", "dtype", "detach"):
                 return
-        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id == "float" and parent.args == [node]:
+        function = parent.func if isinstance(parent, ast.Call) and parent.args == [node] else None
+        if isinstance(function, ast.Name) and function.id == "float":
             self.rewriter.overrides[parent] = Fragment(f"{node.id}.item()")
             self.rewriter.touch(parent)
         else:
             self.rewriter.overrides[node] = Fragment(f"{node.id}.detach()")
             self.rewriter.touch(node)
-
-
-def _is_false(keyword: ast.keyword) -> bool:
-    return keyword.arg == "persistent" and isinstance(keyword.value, ast.Constant) and not keyword.value.value
-
-
-def _binds(item: ast.withitem, name: str) -> bool:
-    return isinstance(item.optional_vars, ast.Name) and item.optional_vars.id == name
-
-
-def _rebinds(statement: ast.stmt, name: str) -> bool:
-    return any(isinstance(n, ast.withitem) and _binds(n, name) for n in ast.walk(statement))
-
-
-def _gradient(node: ast.AST, use: ast.Name) -> tuple[ast.expr, ast.expr] | None:
-    """Target and sources of ``tape.gradient(target, sources)``."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-        return None
-    if node.func.attr != "gradient" or node.func.value is not use:
-        return None
-    given = dict(zip(("target", "sources"), node.args, strict=False)) | {str(k.arg): k.value for k in node.keywords}
-    if len(node.args) > 2 or set(given) != {"target", "sources"}:
-        return None
-    return given["target"], given["sources"]
-
-
-def _asked(node: ast.Call, tape: str) -> ast.expr | None:
-    func = node.func
-    if isinstance(func, ast.Attribute) and func.attr == "gradient" and isinstance(func.value, ast.Name) and func.value.id == tape:
-        return node.args[0] if node.args else None
-    if isinstance(func, ast.Attribute) and func.attr == "minimize" and node.args:
-        used = any(k.arg == "tape" and isinstance(k.value, ast.Name) and k.value.id == tape for k in node.keywords)
-        return node.args[0] if used else None
-    return None
-
-
-def _applied(statement: ast.stmt) -> tuple[ast.expr, ast.expr, ast.expr] | None:
-    """Optimiser, gradients and variables of ``opt.apply_gradients(zip(gradients, variables))``."""
-    call = statement.value if isinstance(statement, ast.Expr) else None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != "apply_gradients":
-        return None
-    pairs = call.args[0] if len(call.args) == 1 and not call.keywords else None
-    if not isinstance(pairs, ast.Call) or not isinstance(pairs.func, ast.Name) or pairs.func.id != "zip":
-        return None
-    if len(pairs.args) != 2 or pairs.keywords:
-        return None
-    return call.func.value, pairs.args[0], pairs.args[1]
-
-
-def _plain_rate(rewriter: Rewriter, call: ast.Call) -> ast.expr | None:
-    """The learning rate of an SGD that torch's does alike: a number, and nothing else."""
-    meaning = rewriter.names.resolve(call.func)
-    if not isinstance(meaning, Canonical) or not meaning.name.endswith("optimizers.SGD"):
-        return None
-    given = [*call.args, *(k.value for k in call.keywords if k.arg in ("learning_rate", "lr"))]
-    if len(given) != 1 or len(call.args) + len(call.keywords) != 1:
-        return None
-    return given[0] if rewriter.facts.of(given[0]).kind in ("int", "number") else None
 
 
 def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
@@ -501,10 +408,12 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
         return None
     model = rewriter.source.segment(tapes.made_with[node])
     if node in tapes.plain:
-        rate = _plain_rate(rewriter, node)
+        rate = plain_rate(rewriter, node)
         assert rate is not None
         rewriter.tiers.inlined["tf.keras.optimizers.SGD"] += 1
-        return Fragment(f"{rewriter.imports.use('torch')}.optim.SGD({model}.parameters(), lr={rewriter.expr(rate).text})")
+        return Fragment(
+            f"{rewriter.imports.use('torch')}.optim.SGD({model}.parameters(), lr={rewriter.expr(rate).text})"
+        )
     text = rewriter._call(node).text
     body = text[:-1].rstrip()
     comma = "" if body.endswith("(") else " " if body.endswith(",") else ", "

@@ -7,11 +7,11 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import nn
 
-from tfport.compat.keras.symbol import Symbol, replaced
 from tfport.layers.layouts import alike, map_axes, reordered, to_first, to_last
 
 Shapes = list[tuple[int | None, ...]]
@@ -131,14 +131,19 @@ def freeze(module: nn.Module, frozen: bool) -> None:
 class Order:
     """In which order real tensors of rank 4 and more are at this point of the run.
 
-    "first" (NCHW) outside and in recorded models; "last" inside the ``call`` of an own layer that is written in
-    TensorFlow's order.
+    None outside of all models: layers take TensorFlow's order there, recorded models channels first. "last" inside the
+    ``call`` of an own layer (TensorFlow's order), "first" inside a recorded model.
     """
 
-    now = "first"
+    now: str | None = None
+
+    @classmethod
+    def here(cls) -> str:
+        """The order in which a layer that is called here gets its images."""
+        return cls.now or "last"
 
 
-def tf_shape(value: torch.Tensor, here: str = "first") -> tuple[int | None, ...]:
+def tf_shape(value: torch.Tensor, here: str) -> tuple[int | None, ...]:
     """The shape of a real tensor in TensorFlow's order; rank 4 and more is in the order ``here``."""
     shape = tuple(value.shape)
     return tuple(shape[i] for i in to_last(len(shape))) if len(shape) > 3 and here == "first" else shape
@@ -158,6 +163,16 @@ def images_moved(value: Any, here: str, wanted: str) -> Any:
     return value
 
 
+def arrays_as_tensors(value: Any) -> Any:
+    """The nested value with tensors for NumPy arrays, floating ones in torch's default dtype."""
+    if isinstance(value, np.ndarray):
+        made = torch.as_tensor(np.ascontiguousarray(value))
+        return made.to(torch.get_default_dtype()) if made.is_floating_point() else made
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(arrays_as_tensors(item) for item in value)
+    return value
+
+
 def mapped(value: Any, function: Any) -> Any:
     """The nested value with ``function`` of each tensor."""
     if isinstance(value, list | tuple):
@@ -165,16 +180,6 @@ def mapped(value: Any, function: Any) -> Any:
     if isinstance(value, dict):
         return {key: mapped(item, function) for key, item in value.items()}
     return function(value) if isinstance(value, torch.Tensor) else value
-
-
-def in_tf_order(made: Any) -> Any:
-    """Symbols whose shapes come from real tensors (channels first from rank 4) with shapes in TensorFlow's order."""
-
-    def turned(symbol: Symbol) -> Symbol:
-        rank = len(symbol.shape)
-        return symbol if rank < 4 else Symbol([symbol.shape[i] for i in to_last(rank)], symbol.dtype)
-
-    return replaced(made, turned)
 
 
 def moved(value: torch.Tensor, here: str, wanted: str) -> torch.Tensor:

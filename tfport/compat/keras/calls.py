@@ -33,7 +33,8 @@ def call(model: Any, *inputs: Any, training: Any = None, **named: Any) -> Any:
         return model(*inputs, **named, **given)
     if isinstance(model, Layer):
         return _keras_call(model, inputs, training, named)
-    values, options = _tensors(inputs), _tensors(named)
+    values: tuple[Any, ...] = _tensors(inputs)
+    options: dict[str, Any] = _tensors(named)
     if len(values) == 1 and isinstance(values[0], dict):
         values, options = (), {**values[0], **options}
     elif len(values) == 1 and isinstance(values[0], list | tuple) and _takes_several(model):
@@ -55,6 +56,21 @@ def trainable_variables(model: Any) -> list[torch.Tensor]:
     if own is not None or not isinstance(model, nn.Module):
         return list(model.trainable_variables)
     return [p for p in model.parameters() if p.requires_grad]
+
+
+def set_trainable(model: Any, value: Any) -> None:
+    """``model.trainable = value`` of Keras: parameters train or not, and frozen batch normalisation infers.
+
+    Raises NotImplementedError for torch's own BatchNorm, which has no such state.
+    """
+    if isinstance(model, Layer) or not isinstance(model, nn.Module):
+        model.trainable = value
+        return
+    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
+        raise NotImplementedError(
+            "torch's BatchNorm keeps no frozen state: call eval() on it after each train()"
+        )
+    building.freeze(model, not value)
 
 
 def _keras_call(model: Layer, inputs: tuple[Any, ...], training: Any, named: dict[str, Any]) -> Any:
@@ -144,4 +160,4 @@ def _last(value: torch.Tensor) -> torch.Tensor:
     return value.permute(to_last(value.dim())) if value.dim() in (4, 5) else value
 
 
-__all__ = ["call", "trainable_variables"]
+__all__ = ["call", "set_trainable", "trainable_variables"]

@@ -1,8 +1,9 @@
 """Layers at run time: Keras' constructor, building from the first input, calls on tensors and on symbols.
 
-Convention for real tensors: rank 4 and more is channels first (NCHW, NCDHW), rank 2 and 3 is TensorFlow's order
-(N, C) and (N, steps, C). A layer that wants another order permutes on the way in and out; recorded models avoid that.
-Inside the ``call`` of an own layer everything is in TensorFlow's order unless its class says ``layout = "first"``.
+Convention for real tensors: a layer takes and returns TensorFlow's order (channels last), as all code around it does,
+and permutes views on the way in and out where torch wants another. Only inside a recorded model is rank 4 and more
+channels first (NCHW, NCDHW). Inside the ``call`` of an own layer everything is in TensorFlow's order unless its class
+says ``layout = "first"``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tfport.compat.keras.symbol import (
     symbols_in,
 )
 from tfport.layers.arguments import normalise
-from tfport.layers.layouts import reordered, to_last
+from tfport.layers.layouts import to_last
 from tfport.layers.shapes import output_shape
 
 Shapes = list[tuple[int | None, ...]]
@@ -125,14 +126,14 @@ class Layer(nn.Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if is_symbolic(args, kwargs):
             return self.record(args, kwargs)
-        return super().__call__(*args, **kwargs)
+        return super().__call__(*building.arrays_as_tensors(args), **kwargs)
 
     def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call on symbols; returns symbols. Own layers are built and run on zeros to learn the shape."""
         node = Node("layer", self, args, dict(kwargs), self.name)
 
         def run(batch: int) -> Any:
-            real_args, real_kwargs = stand_ins((args, kwargs), batch, lambda s: reordered(s, "first") if len(s) > 3 else s)
+            real_args, real_kwargs = stand_ins((args, kwargs), batch)
             return self.forward(*real_args, **real_kwargs)
 
         shapes = [tuple(s.shape) for s in symbols_in(args)]
@@ -141,9 +142,11 @@ class Layer(nn.Module):
         if known is not None and not isinstance(known, dict | list):
             made: Any = Symbol(tuple(known))
         else:
-            was = self.training
+            was, order = self.training, building.Order.now
             self.eval()
-            made = building.in_tf_order(results(run))
+            building.Order.now = "last"
+            made = results(run)
+            building.Order.now = order
             self.train(was)
         self._nodes.append(node)
         return attach(made, node)
@@ -156,19 +159,19 @@ class Layer(nn.Module):
         self.train(self.training)  # what was made just now is in this layer's mode
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        outer, inner = building.Order.now, self.layout
+        now, outer, inner = building.Order.now, building.Order.here(), self.layout
         if not self.built:
             self._build_once([building.tf_shape(t, outer) for t in building.tensors_in(args)])
         if "training" not in kwargs and "training" in inspect.signature(self.call).parameters:
             kwargs["training"] = self.training
-        if outer == inner:
+        if now == inner:
             return self.call(*args, **kwargs)
         args, kwargs = building.images_moved((args, kwargs), outer, inner)
         building.Order.now = inner
         try:
             return building.images_moved(self.call(*args, **kwargs), inner, outer)
         finally:
-            building.Order.now = outer
+            building.Order.now = now
 
     # ------------------------------------------------------------------ what Keras shows
 
@@ -278,8 +281,8 @@ class RuleLayer(Layer):
         values = list(building.tensors_in(args))
         if len(values) == 1 and self.class_name == "Embedding":
             values = [values[0].long()]
-        shapes = [building.tf_shape(v, building.Order.now) for v in values]
-        here = building.Order.now if max(v.dim() for v in values) > 3 else "last"
+        shapes = [building.tf_shape(v, building.Order.here()) for v in values]
+        here = building.Order.here() if max(v.dim() for v in values) > 3 else "last"
         wanted = building.wish(self, shapes, here)
         module = self.make_for(shapes, wanted)
         if module is not self.module:
@@ -302,7 +305,7 @@ class RuleLayer(Layer):
             if made.dim() > 2 and wanted == "first" and not activations.is_elementwise(self.activation):
                 made, wanted = made.permute(to_last(made.dim())), "last"
             made = function(made, **keywords)
-        return building.moved(made, wanted, building.Order.now if made.dim() > 3 else "last")
+        return building.moved(made, wanted, building.Order.here() if made.dim() > 3 else "last")
 
     def get_config(self) -> dict[str, Any]:
         """Keras' constructor arguments as given, normalised."""

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 
@@ -116,7 +117,9 @@ class Model(Layer):
         print_fn(summary_text(self))
 
     def predict(self, x: Any, batch_size: int = 32, verbose: Any = 0, **kwargs: Any) -> Any:
-        """Outputs in inference mode as a NumPy array, batch by batch."""
+        """Outputs in inference mode as a NumPy array, batch by batch; both in TensorFlow's layout."""
+        from tfport.compat.keras.calls import call
+
         was = self.training
         self.eval()
         weight = next(self.parameters(), None)
@@ -124,7 +127,7 @@ class Model(Layer):
         if weight is not None:
             data = data.to(weight.device, weight.dtype if data.is_floating_point() else data.dtype)
         with torch.no_grad():
-            made = [self(part) for part in data.split(batch_size)]
+            made = [call(self, part) for part in data.split(batch_size)]
         self.train(was)
         return torch.cat(made).cpu().numpy()
 
@@ -211,8 +214,10 @@ class Functional(fx.GraphModule, Model):
             values = [args[0][s.name] for s in symbols_in(self.inputs_structure)]
         if next(symbols_in(values), None) is not None:
             return self.record_call(values, kwargs)
-        outer = building.Order.now
-        if outer == "last":  # called inside an own layer that is written in TensorFlow's order
+        now = outer = building.Order.now
+        if any(isinstance(v, np.ndarray) for v in values):
+            values, outer = list(building.arrays_as_tensors(values)), "last"
+        if outer == "last":  # arrays are; and so are tensors inside an own layer that is written in TensorFlow's order
             values = [building.images_moved(v, outer, layout) for v, layout in zip(values, self.boundary[0], strict=True)]
         training, was = kwargs.get("training"), self.training
         building.Order.now = "first"
@@ -221,7 +226,7 @@ class Functional(fx.GraphModule, Model):
                 self.train(bool(training))
             made = nn.Module.__call__(self, *values)
         finally:
-            building.Order.now = outer
+            building.Order.now = now
             if self.training != was:
                 self.train(was)
         if outer == "last":
@@ -422,7 +427,7 @@ class Sequential(Functional):
                 self.build(tuple(value.shape))
             else:
                 tensor = next(iter(building.tensors_in(args)))
-                self.build(building.tf_shape(tensor, building.Order.now))
+                self.build(building.tf_shape(tensor, building.Order.now or "first"))
                 self.to(tensor.device)
         return super().__call__(*args, **kwargs)
 
