@@ -113,7 +113,8 @@ def preprocess_input(x, data_format=None, mode="caffe"):
     return _applications.preprocess(x, data_format, mode)
 
 
-@rule("tf.keras.applications.imagenet_utils.decode_predictions", returns="python")
+@rule("tf.keras.applications.imagenet_utils.decode_predictions", returns="python",
+      proved_by="tests/compat/test_keras_state.py")  # fmt: skip
 def decode_predictions(preds, top=5):
     """For each row of probabilities (N, 1000) the ``top`` (class id, name, probability); fetches the class list."""
     return _applications.decode(np.asarray(preds.detach().cpu() if torch.is_tensor(preds) else preds), top)
@@ -130,6 +131,8 @@ def get_file(fname=None, origin=None, untar=False, md5_hash=None, file_hash=None
 
 
 @rule("tf.keras.utils.file_utils.exists", returns="python", pure=False)
+@prove("/")
+@prove("no such path")
 def exists(path):
     """Whether a path exists."""
     return _applications.exists(path)

@@ -6,6 +6,7 @@ import torch
 
 from tfport.compat import module as _module
 from tfport.compat import shapes as _shapes
+from tfport.compat import tensor_array as _tensor_array
 from tfport.rule import prove, rule
 
 CONSTANTS = {
@@ -55,3 +56,14 @@ class Module(_module.Module):
 
     def __init__(self, name=None):
         super().__init__(name)
+
+
+@rule("tf.TensorArray", returns="python", pure=False, proved_by="tests/compat/test_tensor_array.py")
+class TensorArray(_tensor_array.TensorArray):
+    """A list of tensors, written place by place; ``write`` returns the array."""
+
+    published = _tensor_array.TensorArray
+
+    def __init__(self, dtype, size=None, dynamic_size=None, clear_after_read=None, tensor_array_name=None, handle=None,
+                 flow=None, infer_shape=True, element_shape=None, colocate_with_first_write_call=True, name=None):  # fmt: skip
+        super().__init__(dtype, size, dynamic_size, clear_after_read, element_shape=element_shape)

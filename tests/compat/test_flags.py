@@ -68,7 +68,8 @@ LINES = [
 # Each command line runs in a fork of one process that has imported the framework: the import takes seconds.
 DRIVER = """
 import os, runpy, sys
-import {framework}
+import {framework} as root
+root.flags.FLAGS, root.app.run
 for path, argv in {calls}:
     sys.stdout.flush()
     child = os.fork()
@@ -87,7 +88,7 @@ for path, argv in {calls}:
 
 
 def outputs(folder, framework, calls):
-    driver = folder / f"driver_{framework}.py"
+    driver = folder / f"driver_{framework.partition('.')[0]}.py"
     driver.write_text(DRIVER.format(framework=framework, calls=[(str(path), argv) for path, argv in calls]))
     done = subprocess.run([sys.executable, driver], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -106,7 +107,7 @@ def test_a_program_prints_the_same_converted(tmp_path):
             path.parent.mkdir(parents=True)
             path.write_text(source)
             calls += [(path, line) for line in (LINES if not place else LINES[:3])]
-    want, have = outputs(tmp_path, "tensorflow", theirs), outputs(tmp_path, "tfport", ours)
+    want, have = outputs(tmp_path, "tensorflow.compat.v1", theirs), outputs(tmp_path, "tfport.compat", ours)
     for call, wanted, got in zip(theirs, want, have, strict=False):
         said = [line.replace(str(tmp_path / "theirs"), "").replace("compat.", "") for line in wanted]
         assert [line.replace(str(tmp_path / "ours"), "") for line in got] == said, call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from tfport import compat
+from tfport.compat.keras import zoo
 from tfport.proving.reference import tensorflow
 
 K = compat.keras.backend
@@ -76,3 +78,26 @@ def test_input_layer_and_functional_are_what_recorded_models_are_made_of():
     assert isinstance(model, compat.keras.Functional)
     assert isinstance(model.layers[0], compat.keras.layers.InputLayer)
     assert compat.keras.utils.get_source_inputs(compat.keras.layers.ReLU()(x)) == [x]
+
+
+def test_decode_predictions_names_the_best_classes(tmp_path, monkeypatch):
+    names = {str(i): [f"n{i:05}", f"class {i}"] for i in range(1000)}
+    (tmp_path / "classes.json").write_text(json.dumps(names))
+    monkeypatch.setattr(zoo, "fetch", lambda *ignored: str(tmp_path / "classes.json"))
+    theirs = tensorflow().keras.applications.imagenet_utils
+    monkeypatch.setitem(theirs.decode_predictions.__globals__, "CLASS_INDEX", names)
+    rows = np.random.default_rng(0).random((2, 1000)).astype("float32")
+    want = theirs.decode_predictions(rows, top=3)
+    decode = compat.keras.applications.imagenet_utils.decode_predictions
+    assert decode(torch.tensor(rows), top=3) == decode(rows, 3) == want
+    with pytest.raises(ValueError, match="1000"):
+        decode(rows[:, :10])
+
+
+def test_constraints_by_configuration():
+    constraints = compat.keras.constraints
+    one = constraints.MinMaxNorm(0.5, 0.9)
+    again = constraints.deserialize(constraints.serialize(one))
+    weight = torch.randn(3, 2)
+    assert torch.equal(again(weight), one(weight)) and again.get_config() == one.get_config()
+    assert constraints.serialize(None) is None and constraints.get(None) is None and constraints.get(one) is one

@@ -42,7 +42,8 @@ def losses_of(code: str) -> list[float]:
     program = run(code)
     source = np.random.default_rng(0)
     x, y = source.normal(size=(6, 4)).astype("float32"), source.normal(size=(6, 2)).astype("float32")
-    return [float(v) for v in program.train(x, y)]
+    losses = program.train(x, torch.from_numpy(y))
+    return [float(torch.as_tensor(v).detach()) for v in losses]
 
 
 def kept(body: str) -> str:
@@ -167,14 +168,7 @@ def changed(old: str, new: str, form: str = "plain") -> str:
 GRADIENT = "        grads = tape.gradient(loss, model.trainable_variables)\n"
 LOSS = "            loss = loss_fn(y, model(x, training=True))\n"
 TAPE = "with tf.GradientTape() as tape:"
-KEPT = {
-    "persistent": changed(TAPE, "with tf.GradientTape(persistent=True) as tape:"),
-    "watch": changed(LOSS, "            tape.watch(x)\n" + LOSS),
-    "clipped": changed(GRADIENT, GRADIENT + "        grads = [tf.clip_by_norm(g, 1.0) for g in grads]\n"),
-    "clipped together": changed(GRADIENT, GRADIENT + "        grads, _ = tf.clip_by_global_norm(grads, 0.1)\n"),
-    "gradients are read": changed("        losses", "        print(len(grads))\n        losses"),
-    "other variables": changed("zip(grads, model.trainable_variables)", "zip(grads, model.trainable_variables[:])"),
-    "some variables": changed("model.trainable_variables", "model.trainable_variables[:2]"),
+FROM_BEFORE = {
     "a value from before": changed("    for _ in range(5):\n", "    old = model(x)\n    for _ in range(5):\n").replace(
         "loss_fn(y, model", "loss_fn(old, model"),
     "a value carried on": changed("    for _ in range(5):\n", "    state = 0.0\n    for _ in range(5):\n").replace(
@@ -183,6 +177,15 @@ KEPT = {
         LOSS, "            loss += loss_fn(y, model(x, training=True))\n"),
     "a target from a function": changed("    for _ in range(5):\n", "    for _ in range(5):\n        goal = target(model, x)\n")
     .replace("loss_fn(y, model", "loss_fn(goal, model") + "\ndef target(net, x):\n    return net(x) * 0.5\n",
+}  # fmt: skip
+KEPT = {
+    "persistent": changed(TAPE, "with tf.GradientTape(persistent=True) as tape:"),
+    "watch": changed(LOSS, "            tape.watch(tf.constant(x))\n" + LOSS),
+    "clipped": changed(GRADIENT, GRADIENT + "        grads = [tf.clip_by_norm(g, 1.0) for g in grads]\n"),
+    "clipped together": changed(GRADIENT, GRADIENT + "        grads, _ = tf.clip_by_global_norm(grads, 0.1)\n"),
+    "gradients are read": changed("        losses", "        print(len(grads))\n        losses"),
+    "other variables": changed("zip(grads, model.trainable_variables)", "zip(grads, model.trainable_variables[:])"),
+    "some variables": changed("model.trainable_variables", "model.trainable_variables[:2]"),
     "a penalty of gradients": changed("    for _ in range(5):\n", "    x = tf.constant(x)\n    for _ in range(5):\n").replace(
         LOSS, LOSS + "            loss = loss + penalty(model, x)\n")
     + "\ndef penalty(net, x):\n    with tf.GradientTape() as inner:\n        inner.watch(x)\n        out = net(x)\n"
@@ -217,13 +220,56 @@ def test_anything_else_keeps_the_tape_and_runs(form):
     assert len(losses) >= 3 and np.isfinite(losses).all()
 
 
-def test_values_from_before_the_tape_are_constants():
-    """With gradients through ``old`` the loss could not move: the plain form would be wrong here."""
-    body = KEPT["a value from before"].replace(
-        "loss_fn(old, model(x, training=True))", "tf.reduce_mean(model(x) * old)"
-    )
-    losses = losses_of(code_of(body))
-    assert losses[-1] < losses[0]
+@pytest.mark.parametrize(("form", "line"), [
+    ("a value from before", "loss = loss_fn(old.detach(), model("),
+    ("a value carried on", "        state = compat.detached(state)\n        model.train()\n"),
+    ("a loss that adds up", "        loss = compat.detached(loss)\n        model.train()\n"),
+    ("a target from a function", "loss = loss_fn(compat.detached(goal), model("),
+])  # fmt: skip
+def test_values_from_before_the_tape_are_constants(form, line):
+    code = code_of(FROM_BEFORE[form])
+    assert line in code and "loss.backward()" in code and "+=" not in code
+    cut, with_tape = losses_of(code), losses_of(code_of(kept(FROM_BEFORE[form])))
+    assert len(cut) == 5
+    np.testing.assert_allclose(cut, with_tape, rtol=2e-6)
+
+
+def test_a_state_that_an_inner_loop_changes_is_cut_on_entry_only():
+    body = """
+def train(x, y):
+    model = build()
+    opt = keras.optimizers.SGD(0.05)
+    state = tf.zeros([6, 2])
+    losses = []
+    for _ in range(4):
+        with tf.GradientTape() as tape:
+            for _ in range(3):
+                state = model(tf.concat([state, state * 0.5], axis=1))
+            loss = tf.reduce_mean(tf.square(state - y))
+        grads = tape.gradient(loss, model.trainable_variables)
+        opt.apply_gradients(zip(grads, model.trainable_variables))
+        losses.append(loss)
+    return losses
+"""
+    code = code_of(body)
+    assert code.count("detach") == 2 and "state = state.detach()" in code
+    program = run(code)
+    torch.manual_seed(1)
+    model = program.build().eval()
+    state = torch.zeros(6, 2)
+    y = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 6))[:, 4:].astype("float32"))
+    optimizer, losses = torch.optim.SGD(model.parameters(), lr=0.05), []
+    for _ in range(4):
+        state = state.detach()
+        for _ in range(3):
+            state = model(torch.cat([state, state * 0.5], 1))
+        loss = (state - y).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    torch.manual_seed(1)
+    np.testing.assert_allclose([float(v) for v in program.train(None, y)], losses, rtol=1e-6)
 
 
 def test_two_steps_one_after_the_other():
@@ -246,9 +292,9 @@ def train(x, y):
 """
     code = code_of(body)
     assert code.count("backward()") == 2 and "tape" not in code
-    np.testing.assert_allclose(
-        losses_of(code), losses_of(code_of(body.replace("as tape", "as tape, tf.name_scope('x')"))), rtol=2e-6
-    )
+    with_tape = code_of(body.replace("        grads =", "        assert tape is not None\n        grads ="))
+    assert with_tape.count("compat.GradientTape") == 2
+    np.testing.assert_allclose(losses_of(code), losses_of(with_tape), rtol=2e-6)
 
 
 def test_layers_whose_sizes_come_later_train_too():

@@ -21,11 +21,12 @@ from tfport.compat.inplace import (
     itruediv,
     ixor,
 )
+from tfport.compat.namespace import load_rules
 from tfport.compat.unported import UnportedError, unported
 
 __all__ = [
     "UnportedError", "iadd", "iand", "ifloordiv", "imatmul", "imod", "imul", "indexing", "ior", "ipow", "isub",
-    "itruediv", "ixor", "nchw", "nhwc", "unported",
+    "itruediv", "ixor", "load_rules", "nchw", "nhwc", "unported",
 ]  # fmt: skip
 
 namespace.publish(__name__)
@@ -33,5 +34,6 @@ namespace.publish(__name__)
 from tfport.compat.keras import calls as _calls  # noqa: E402  # needs the rules published above
 
 namespace.place(__name__, "tf.keras.call", _calls.call)
+namespace.place(__name__, "tf.detached", _calls.detached)
 namespace.place(__name__, "tf.keras.set_trainable", _calls.set_trainable)
 namespace.place(__name__, "tf.keras.trainable_variables", _calls.trainable_variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ast
 import importlib
 from collections.abc import Callable, Sequence
@@ -79,6 +80,7 @@ def execute(code: str) -> dict[str, Any]:
     """The names of the converted module."""
     importlib.import_module("tfport.compat")
     scope: dict[str, Any] = {"__name__": "converted"}
+    scope["__file__"] = os.path.join(os.getcwd(), "proof.py")  # folders of user rules count from here
     exec(compile(code, "<converted>", "exec"), scope)  # the converter wrote it
     return scope
 

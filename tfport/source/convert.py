@@ -6,6 +6,7 @@ import ast
 import contextlib
 import gc
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -123,6 +124,7 @@ class Walk:
     def __init__(self, source: Source, names: Names, book: Rulebook, layout: str, version: int | None,
                  path: str | Path | None = None) -> None:  # fmt: skip
         self.source = source
+        self.path = path
         self.layout = layout
         self.rewriter = Rewriter(source, names, book, version, path)
         self.imports: list[ast.stmt] = []
@@ -346,6 +348,10 @@ class Walk:
         lines = self.rewriter.imports.lines()
         if not lines:
             return
+        compat = self.rewriter.imports.use("compat") if self.rewriter.user_rules else ""
+        for folder in sorted(self.rewriter.user_rules):
+            beside = os.path.relpath(folder, Path(self.path).parent) if self.path else str(folder)
+            lines.append(f"{compat}.load_rules({beside!r}, beside=__file__)".replace("'", '"'))
         top = self.source.tree.body
         place = next((s for s in top if s in self.removed and s not in self.skip and self._was_import(s)), None)
         if place is not None:

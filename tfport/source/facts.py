@@ -116,7 +116,7 @@ class Facts:
 
     def _of_bindings(self, node: ast.Name) -> Fact:
         bindings = self.names.bindings(node)
-        if not bindings or any(b.value is None and b.node not in self.tensors for b in bindings):
+        if not bindings or any(b.value is None and b.node not in self.tensors and not self._counts(b) for b in bindings):
             return NOTHING
         found = []
         for binding in bindings:
@@ -129,9 +129,22 @@ class Facts:
         stable = len(bindings) == 1 and not isinstance(fact.value, list)
         return fact if stable else Fact(fact.kind, fact.dtype, fact.ndim)
 
+    def _counts(self, binding: Binding) -> bool:
+        """Whether a binding is the ``i`` of ``for i in range(n)`` or ``for i, x in enumerate(xs)``."""
+        node, function = binding.node, "range"
+        parent = self.names.parent.get(node)
+        if isinstance(parent, ast.Tuple) and parent.elts[0] is node:
+            node, parent, function = parent, self.names.parent.get(parent), "enumerate"
+        if not isinstance(parent, ast.For | ast.comprehension) or parent.target is not node:
+            return False
+        called = parent.iter.func if isinstance(parent.iter, ast.Call) else None
+        return isinstance(called, ast.Name) and called.id == function and not self.names.bindings(called)
+
     def _of_binding(self, binding: Binding) -> Fact | None:
         if binding.node in self.tensors:
             return Fact("tensor")
+        if binding.value is None and self._counts(binding):
+            return Fact("int")
         value = binding.value
         if value is None or value in self._busy:
             self._cut = True  # x = f(x): the other bindings tell

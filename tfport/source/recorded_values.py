@@ -1,13 +1,13 @@
 """Which values a tape would not have recorded: torch records always, TensorFlow only inside ``with``.
 
 A value that a model computed outside of the tape is a constant to TensorFlow's gradient (a target, a state carried from
-one step to the next); in torch gradients would flow on through it. Where such a value is read inside the ``with``, the
-tape has to stay.
+one step to the next); in torch gradients would flow on through it. Such a value is cut off where the ``with`` reads it.
 """
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,14 @@ CUTS = frozenset(
 )
 NUMBERS = frozenset({"float", "int", "len", "bool", "str", "range"})
 LISTS = frozenset({"trainable_variables", "trainable_weights", "variables", "weights"})
+
+
+@dataclasses.dataclass
+class Captured:
+    """Values from before a tape: the expressions to cut where they are read, the names to cut on entry."""
+
+    uses: list[ast.expr]
+    names: list[ast.Name]
 
 
 class Computed:
@@ -130,31 +138,68 @@ class Computed:
 
     # -- tapes -------------------------------------------------------------------------------------------
 
-    def reads_outside(self, block: ast.With) -> bool:
-        """Whether the body of a tape reads a value that a model computed before it."""
-        inside = set(ast.walk(block))
+    def captured(self, block: ast.With, before: list[ast.stmt]) -> Captured | None:
+        """What the body of a tape reads of values that a model computed before it.
+
+        ``before`` are the statements above it in its block. None where such a value cannot be cut off.
+        """
+        names: dict[str, list[ast.Name]] = {}
         stored: set[str] = set()
+        firsts: dict[str, ast.Name] = {}
         for statement in block.body:
             for node in _loads_first(statement):
-                if isinstance(node.ctx, ast.Load) or _is_augmented(node, self.names.parent):
-                    outside = node.id not in stored and node in self.names.scope_of
-                    if outside and self._captured(node, inside):
-                        return True
-                if isinstance(node.ctx, ast.Store):
+                if node not in self.names.scope_of:
+                    continue
+                reads = isinstance(node.ctx, ast.Load) or _is_augmented(node, self.names.parent)
+                if reads and node.id not in stored:
+                    firsts.setdefault(node.id, node)
+                    names.setdefault(node.id, []).append(node)
+                if isinstance(node.ctx, ast.Store) and isinstance(
+                    statement, ast.Assign | ast.AnnAssign | ast.AugAssign
+                ):
                     stored.add(node.id)
-        return False
+        changed = {n.id for n in ast.walk(block) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        found = Captured([], [])
+        for name, uses in names.items():
+            if not self._is_captured(firsts[name], before):
+                continue
+            if name not in changed:
+                found.uses.extend(uses)
+            elif self.names.owner(name, self.names.scope_of[uses[0]]) is self.names.scope_of[uses[0]]:
+                found.names.append(uses[0])
+            else:
+                return None
+        for node in ast.walk(block):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "self"
+            ):
+                parent = self.names.parent.get(node)
+                called = isinstance(parent, ast.Call) and parent.func is node
+                if not called and self.models.of(node) is None and self.of(node):
+                    if not isinstance(node.ctx, ast.Load):
+                        return None
+                    found.uses.append(node)
+        return found
 
-    def _captured(self, node: ast.Name, inside: set[ast.AST]) -> bool:
-        if self.models.of(node) is not None:
-            return False
-        load = node if isinstance(node.ctx, ast.Load) else None
-        bindings = self.names.bindings(node)
-        if load is None:
-            return any(b.value is not None and self.of(b.value) for b in bindings)
+    def _is_captured(self, node: ast.Name, before: list[ast.stmt]) -> bool:
+        """Whether a name's value on entry may be a model's."""
         parent = self.names.parent.get(node)
-        if isinstance(parent, ast.Call) and parent.func is node:
+        if self.models.of(node) is not None or (isinstance(parent, ast.Call) and parent.func is node):
             return False
-        return self.of(node)
+        for statement in reversed(before):
+            if any(
+                isinstance(n, ast.Name) and n.id == node.id and isinstance(n.ctx, ast.Store)
+                for n in ast.walk(statement)
+            ):
+                plain = isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+                if plain and len(statement.targets) == 1:  # type: ignore[attr-defined]
+                    return self.of(statement.value)  # type: ignore[attr-defined]
+                break
+        if isinstance(node.ctx, ast.Load):
+            return self.of(node)
+        return any(self.of(b.value) for b in self.names.bindings(node))
 
     def reaches_tape(self, body: list[ast.stmt]) -> bool:
         """Whether a block, or a function of the file that it calls, holds a tape."""

@@ -104,7 +104,9 @@ def _next(done: Sequence[Result], counts: dict[str, int], console: Any) -> None:
         console.print("Next: `grep -n 'tfport: TODO'` in the output; each mark says what to do.")
         return
     first = done[0].job
-    console.print(f"Next: tfport verify {first.source}:NAME {first.target}:NAME", markup=False)
+    models = done[0].conversion.record.get("models", {}) if done[0].conversion else {}
+    name = next((m.get("builder") or n for n, m in models.items()), "NAME")
+    console.print(f"Next: tfport verify {first.source}:{name} {first.target}:{name}", markup=False)
 
 
 def _by_api(results: Sequence[Result]) -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfport.source import arrays, divisions, fstrings, loops, model_calls, purity, sessions, shapes_of_tensors, slices, training, versions
+from tfport.source import arrays, divisions, fstrings, loops, model_calls, purity, sessions, shapes_of_tensors, slices, training, version_text, versions
 from tfport.source.advice import advice
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
@@ -46,6 +46,7 @@ class Rewriter:
         self.changes: list[Change] = []
         self.marks: dict[ast.AST, list[Finding]] = {}
         self.findings: list[Finding] = []
+        self.user_rules: set[Path] = set()  # folders of user rules that compat must load at run time
         self.stubs: set[tuple[ast.AST | None, str]] = set()
         self.hits = dict(find_hits(source.tree, names, book))
         self.version = version or versions.of_file(self.hits.values(), source)
@@ -241,6 +242,8 @@ class Rewriter:
     def compat_reference(self, rule: RuleText) -> Fragment:
         """``compat.x`` for a rule used as a value."""
         self.tiers.compat[rule.primary] += 1
+        if rule.user is not None:
+            self.user_rules.add(rule.user)
         return Fragment(f"{self.imports.use('compat')}.{rule.path}")
 
     # -- calls -------------------------------------------------------------------------------------------
@@ -444,7 +447,7 @@ LAYER_OPTIONS = frozenset(
     "name trainable dtype input_shape batch_input_shape input_dim input_length weights autocast data_format "
     "activity_regularizer batch_size dynamic".split()
 )
-SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special, divisions.special, arrays.special, training.special, model_calls.special]
+SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special, divisions.special, arrays.special, training.special, model_calls.special, version_text.special]
 
 
 def has_star(node: ast.Call) -> bool:

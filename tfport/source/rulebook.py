@@ -27,6 +27,7 @@ class RuleText:
     node: ast.FunctionDef | ast.ClassDef
     source: Source
     file: str
+    user: Path | None  # the folder of a rule that does not come with tfport
     imports: Mapping[str, str]  # local name -> module, as imported in the rule file
     renamed: Mapping[str, str]
     version: int | None
@@ -198,7 +199,7 @@ class Rulebook:
             if kind == "method":
                 names = tuple(f"tf.Tensor.{n}" for n in names)
             rule = RuleText(
-                names, kind, node, source, file.name, imports, options.pop("renamed", None) or {},
+                names, kind, node, source, file.name, None if file.parent == folder() else file.parent, imports, options.pop("renamed", None) or {},
                 options.pop("version", None), options.pop("returns", None), options.pop("pure", True), options,
             )  # fmt: skip
             if not names or not all(names):  # a name that is computed would be lost in silence

@@ -7,8 +7,8 @@
                                                               opt.step()
 
 Done where it is exact: one gradient of one loss by the variables of one converted model, applied unchanged by an
-optimiser of Keras that the file makes, nothing in the ``with`` that a model computed before it, no tape inside or
-around it. Anything else keeps `compat.GradientTape`, which is exact for all of it.
+optimiser of Keras that the file makes, no tape inside or around it; what a model computed before the ``with`` is
+detached. Anything else keeps `compat.GradientTape`, which is exact for all of it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 from tfport.source.canonical import Canonical
 from tfport.source.known_models import RECORDED
 from tfport.source.model_calls import TRAINABLE, ModelCalls
-from tfport.source.recorded_values import Computed
+from tfport.source.recorded_values import Captured, Computed
 from tfport.source.tape_forms import Step, Tape, applied, asked_for, binds, gradient_of, is_false, rebinds
 from tfport.source.text import Fragment
 from tfport.source.training_values import TrainingValues, plain_rate
+from tfport.source.values import Fact
 
 if TYPE_CHECKING:
     from tfport.source.convert import Walk
@@ -44,6 +45,7 @@ class Tapes:
         self.texts: dict[ast.stmt, list[str]] = {}  # statement -> what stands in its place
         self.made_with: dict[ast.Call, ast.expr] = {}  # optimiser's constructor -> model
         self.plain: set[ast.Call] = set()  # those that become torch.optim.SGD
+        self._tell_losses()
         tapes = list(self._tapes())
         steps = [s for t in tapes if (s := self._step(t)) is not None]
         nested = self._inside_tapes(tapes)
@@ -53,6 +55,21 @@ class Tapes:
         for tape in tapes:
             if tape.block not in nested:
                 self._uses_of_loss(tape)
+                self._cut(tape)
+
+    def _tell_losses(self) -> None:
+        """The facts learn that a loss object of Keras gives a tensor."""
+        facts = self.rewriter.facts
+        models = facts.told
+
+        def told(node: ast.AST) -> Fact | None:
+            known = models(node) if models is not None else None
+            if known is None and isinstance(node, ast.Call) and self.values.is_loss(node.func):
+                return Fact("tensor")
+            return known
+
+        facts.told = told
+        facts.forget()
 
     # -- finding -----------------------------------------------------------------------------------------
 
@@ -159,7 +176,7 @@ class Tapes:
             return None
         if self.models.of(model) in (None, RECORDED) or not self.values.is_optimizer(optimizer, set()):
             return None
-        if self.computed.reads_outside(tape.block) or not self._bound_inside(loss, tape):
+        if not self._bound_inside(loss, tape) or self._captured(tape) is None:
             return None
         return Step(tape, loss, model, variables, optimizer, top, apply, unused)
 
@@ -363,6 +380,29 @@ class Tapes:
         line = source.indent(source.first_line(statement)) + text
         if where <= len(source.text):
             self.rewriter.change(where, where, f"{line}\n", statement)
+
+    # -- values from before the tape ---------------------------------------------------------------------
+
+    def _captured(self, tape: Tape) -> Captured | None:
+        block = self._block(tape.block)
+        return self.computed.captured(tape.block, block[: block.index(tape.block)])
+
+    def _cut(self, tape: Tape) -> None:
+        """Values that a model computed before the tape are constants: ``old.detach()``."""
+        captured = self._captured(tape)
+        if captured is None:
+            return
+        for use in captured.uses:
+            self.rewriter.overrides[use] = self._detached(use)
+            self.rewriter.touch(use)
+        for name in captured.names:
+            self.walk.insert_before(tape.block, f"{name.id} = {self._detached(name).text}")
+
+    def _detached(self, node: ast.expr) -> Fragment:
+        text = self.walk.source.segment(node)
+        if isinstance(getattr(node, "ctx", None), ast.Load) and self.rewriter.facts.of(node).is_tensor:
+            return Fragment(f"{text}.detach()")
+        return Fragment(f"{self.rewriter.imports.use('compat')}.detached({text})")
 
     # -- the loss afterwards -----------------------------------------------------------------------------
 

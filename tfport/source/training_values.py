@@ -69,6 +69,8 @@ class TrainingValues:
         if node is None or node in seen:
             return node is not None  # loss = loss * 2: the other values tell
         seen.add(node)
+        if isinstance(node, ast.Constant):
+            return isinstance(node.value, int | float)
         if isinstance(node, ast.Name) and node in self.names.scope_of:
             values = [b.value for b in self.names.bindings(node)]
             return bool(values) and all(v is not None and self.is_scalar(v, seen) for v in values)

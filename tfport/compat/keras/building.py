@@ -257,9 +257,11 @@ def own_records(layer: Any, name: str, path: str) -> list[dict[str, Any]]:
     for attribute, child in held(layer):
         below = f"{path}.{attribute}".lstrip(".")
         if getattr(child, "tfport_layers", None) is not None:
-            records += [{**r, "name": f"{name}/{child.name}/{r['name']}",
-                         "path": r["path"] and f"{below}.{r['path']}", "keras_path": attribute.replace(".", "/")}
-                        for r in child.tfport_layers]  # fmt: skip
+            where = attribute.replace(".", "/")
+            records.append({"name": f"{name}/{child.name}", "class": child.class_name, "path": below, "keras_path": where,
+                            "weights": {}})  # fmt: skip
+            records += [{**r, "name": f"{name}/{child.name}/{r['name']}", "path": r["path"] and f"{below}.{r['path']}",
+                         "keras_path": f"{where}/{r['name']}"} for r in child.tfport_layers]  # fmt: skip
             continue
         inner = own_records(child, f"{name}/{child.name}", below)
         if hasattr(child, "rule"):

@@ -33,12 +33,12 @@ def call(model: Any, *inputs: Any, training: Any = None, **named: Any) -> Any:
         return model(*inputs, **named, **given)
     if isinstance(model, Layer):
         return _keras_call(model, inputs, training, named)
-    values: tuple[Any, ...] = _tensors(inputs)
+    values: list[Any] = list(_tensors(inputs))
     options: dict[str, Any] = _tensors(named)
     if len(values) == 1 and isinstance(values[0], dict):
-        values, options = (), {**values[0], **options}
+        values, options = [], {**values[0], **options}
     elif len(values) == 1 and isinstance(values[0], list | tuple) and _takes_several(model):
-        values = tuple(values[0])
+        values = list(values[0])
     taken = inspect.signature(model.forward).parameters
     for mode in ("is_training", "train"):  # a converted class has its mode instead
         if mode in options and mode not in taken:
@@ -56,6 +56,11 @@ def trainable_variables(model: Any) -> list[torch.Tensor]:
     if own is not None or not isinstance(model, nn.Module):
         return list(model.trainable_variables)
     return [p for p in model.parameters() if p.requires_grad]
+
+
+def detached(value: Any) -> Any:
+    """The nested value with its tensors cut off from the graph: what a tape takes of the time before it."""
+    return building.mapped(value, torch.Tensor.detach)
 
 
 def set_trainable(model: Any, value: Any) -> None:
@@ -160,4 +165,4 @@ def _last(value: torch.Tensor) -> torch.Tensor:
     return value.permute(to_last(value.dim())) if value.dim() in (4, 5) else value
 
 
-__all__ = ["call", "set_trainable", "trainable_variables"]
+__all__ = ["call", "detached", "set_trainable", "trainable_variables"]
