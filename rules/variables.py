@@ -34,6 +34,13 @@ def Variable(initial_value=None, trainable=None, validate_shape=True, caching_de
     return _variables.variable(initial_value, trainable, dtype, constraint, shape)
 
 
+class _Variable(metaclass=_variables.VariableType):
+    make = staticmethod(Variable)
+
+
+Variable.published = _Variable  # type: ignore[attr-defined]
+
+
 @rule("tf.assign", pure=False, returns="ref", proved_by="tests/compat/test_tape.py")
 def assign(ref, value, validate_shape=None, use_locking=None, name=None):
     """Write ``value`` into the variable and return it; shapes must be equal, and dtypes of tensors."""

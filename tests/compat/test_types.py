@@ -123,6 +123,12 @@ def test_broadcast_static_shape():
         compat.broadcast_static_shape([2], [3])
 
 
+def test_a_variable_is_an_instance_of_variable():
+    assert isinstance(compat.Variable(1.0), compat.Variable) and isinstance(nn.Parameter(torch.zeros(1)), compat.Variable)
+    assert not isinstance(torch.zeros(1), compat.Variable) and not isinstance(1.0, compat.Variable)
+    assert isinstance(compat.Variable([1, 2], trainable=False, dtype="float32"), nn.Parameter)
+
+
 def test_exceptions_are_pythons():
     with pytest.raises(compat.errors.NotFoundError):
         compat.io.gfile.remove("no such file")

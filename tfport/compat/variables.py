@@ -77,3 +77,15 @@ def assign_add(ref: torch.Tensor, value: Any) -> torch.Tensor:
 def assign_sub(ref: torch.Tensor, value: Any) -> torch.Tensor:
     """Subtract ``value`` from ``ref`` in place and return ``ref``."""
     return ref.sub_(as_value(ref, value))
+
+
+class VariableType(type):
+    """The type of ``compat.Variable``: calling it runs ``make``, and every ``nn.Parameter`` is an instance."""
+
+    make: Callable[..., nn.Parameter]
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> nn.Parameter:
+        return cls.make(*args, **kwargs)
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, nn.Parameter)

@@ -127,6 +127,7 @@ class Walk:
         self.path = path
         self.layout = layout
         self.rewriter = Rewriter(source, names, book, version, path)
+        self.rewriter.layout = layout
         self.imports: list[ast.stmt] = []
         self.removed: dict[ast.stmt, str] = {}  # statement -> text that stays
         self.skip: set[ast.AST] = set()
@@ -250,8 +251,6 @@ class Walk:
 
     def _models(self, stmts: list[ast.stmt], owner: ast.AST) -> None:
         """Keras models that can be written as classes, before the walk sees their statements."""
-        if self.layout != "nchw":
-            return  # the recorder keeps TensorFlow's layout at the boundary
         builder.functional(self, stmts, owner)
         sequential.sequential(self, stmts, owner)
         for statement in stmts:

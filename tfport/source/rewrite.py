@@ -16,6 +16,7 @@ from tfport.source.facts import Facts
 from tfport.source.findings import Finding, Tiers
 from tfport.source.imports import Imports
 from tfport.source.inline import MODULES, Argument, Inliner, Undecided
+from tfport.source.models import boundary
 from tfport.source.names import Ambiguous, Names, imported_by_name
 from tfport.source.rulebook import Parameter, Rulebook, RuleText
 from tfport.source.text import Edit, Fragment, Source, children, is_bracketed, parenthesised, precedence, spaced, splice
@@ -54,6 +55,7 @@ class Rewriter:
             self.version = versions.of_neighbours(Path(path))
         self.dirty = self._ancestors()
         self.statement: ast.AST = source.tree
+        self.layout = "nchw"
         self.sessions: sessions.FetchOnly | None = None
         self.models: model_calls.ModelCalls | None = None
         self.tapes: training.Tapes | None = None
@@ -307,9 +309,10 @@ class Rewriter:
             else:
                 self.tiers.inlined[rule.primary] += 1
                 return self._laid_out(node, result)
-        return self._compat_call(node, rule)
+        return self.compat_call(node, rule)
 
-    def _compat_call(self, node: ast.Call, rule: RuleText) -> Fragment:
+    def compat_call(self, node: ast.Call, rule: RuleText) -> Fragment:
+        """The call of the same function in compat, its arguments as they stand."""
         reference = self.compat_reference(rule)
         replaced = {c: self.expr(c) for c in self.dirty_children(node) if c is not node.func}
         if rule.kind != "method":
@@ -447,7 +450,7 @@ LAYER_OPTIONS = frozenset(
     "name trainable dtype input_shape batch_input_shape input_dim input_length weights autocast data_format "
     "activity_regularizer batch_size dynamic".split()
 )
-SPECIALS: list[Special] = [shapes_of_tensors.special, sessions.fetch, slices.special, divisions.special, arrays.special, training.special, model_calls.special, version_text.special]
+SPECIALS: list[Special] = [boundary.special, shapes_of_tensors.special, sessions.fetch, slices.special, divisions.special, arrays.special, training.special, model_calls.special, version_text.special]
 
 
 def has_star(node: ast.Call) -> bool:

@@ -64,7 +64,7 @@ def make_input(shape: Sequence[int | None], dtype: str, name: str, layer: Layer)
 class Lowering:
     """One model's lowering; `graph`, `modules`, `record` and `layouts` are its results."""
 
-    def __init__(self, inputs: Sequence[Symbol], outputs: Any, reserved: Any) -> None:
+    def __init__(self, inputs: Sequence[Symbol], outputs: Any, reserved: Any, keep: bool = False) -> None:
         self.inputs, self.outputs = list(inputs), outputs
         self.order = ordered(self.inputs, list(symbols_in(outputs)))
         self.graph = fx.Graph()
@@ -75,6 +75,7 @@ class Lowering:
         self.layout: dict[int, str] = {}
         self.flat: dict[int, tuple[int, ...]] = {}  # symbols in NCHW element order -> (h, w, c)
         self.reserved = reserved
+        self.keep = keep  # TensorFlow's layout at the boundary
         self.forced: dict[str, bool] = {}  # path -> training mode fixed by the call
         self.consumers: dict[int, list[Node]] = {}
         for node in self.order:
@@ -149,7 +150,7 @@ class Lowering:
         for value in self.inputs:
             name = identifier(value.name or "x", names | {"self", "input"})
             names.add(name)
-            layout = "first" if id(value) in images else "last"
+            layout = "first" if id(value) in images and not self.keep else "last"
             self.boundary_inputs.append(layout)
             self.put(value, self.graph.placeholder(name), layout)
         for node in self.order:
@@ -165,7 +166,7 @@ class Lowering:
 
     def output_layout(self, value: Symbol) -> str:
         """Outputs of rank 4 and 5 stay as they are computed (images channels first); rank 3 is (N, steps, C)."""
-        return self.layout[id(value)] if len(value.shape) > 3 else "last"
+        return self.layout[id(value)] if len(value.shape) > 3 and not self.keep else "last"
 
     def add_module(self, key: Any, name: str, module: nn.Module) -> str:
         for path, known in self.modules.items():
@@ -345,9 +346,9 @@ class Lowering:
                 self.records.append(named)
 
 
-def lower(inputs: Sequence[Symbol], outputs: Any, reserved: Any) -> Lowering:
+def lower(inputs: Sequence[Symbol], outputs: Any, reserved: Any, keep: bool = False) -> Lowering:
     """Lower a recorded graph; see the module's docstring."""
-    made = Lowering(inputs, outputs, reserved)
+    made = Lowering(inputs, outputs, reserved, keep)
     made.run()
     for node in made.order:
         if isinstance(node.target, RuleLayer):

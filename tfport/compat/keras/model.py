@@ -95,7 +95,7 @@ class Model(Layer):
         layers = [{**record, "name": None} for record in rest]
         if first["weights"]:
             layers.insert(0, {**first, "name": None, "path": ""})
-        return {"version": 1, "layout": "nchw", "models": {type(self).__name__: {"kind": "subclass", "layers": layers}}}
+        return {"version": 1, "layout": self.boundary_layout, "models": {type(self).__name__: {"kind": "subclass", "layers": layers}}}
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name or position. Raises ValueError if there is none."""
@@ -162,9 +162,11 @@ class Functional(fx.GraphModule, Model):
         """Keras' name of the class; fx gives every instance a class of its own."""
         return "Sequential" if isinstance(self, Sequential) else "Functional"
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True, **ignored: Any) -> None:
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True,
+                 boundary_layout: str = "nchw", **ignored: Any) -> None:  # fmt: skip
         super().__init__({}, _empty_graph(), class_name=type(self).__name__)
         self.name = name or NAMES.name("Functional")
+        self.boundary_layout = boundary_layout
         self.describe(inputs, outputs)
         if not trainable:
             self.trainable = False
@@ -174,7 +176,7 @@ class Functional(fx.GraphModule, Model):
         flat = list(symbols_in(inputs))
         if not flat or any(s is None for s in flat):
             raise ValueError("a model needs symbolic inputs: layers called on Input(...)")
-        made = lower(flat, outputs, set(dir(nn.Module)) | set(dir(type(self))))
+        made = lower(flat, outputs, set(dir(nn.Module)) | set(dir(type(self))), self.boundary_layout == "nhwc")
         for path in [p for p in self._modules if p not in made.modules]:
             del self._modules[path]
         for path, module in made.modules.items():
@@ -203,7 +205,7 @@ class Functional(fx.GraphModule, Model):
             {"where": f"{self.name}.forward", "result": i, "layout": _change(len(s.shape), layout)}
             for i, (s, layout) in enumerate(zip(symbols_in(self.outputs_structure), self.boundary[1]))
         ]
-        return {"version": 1, "layout": "nchw", "models": {self.name: {"kind": kind, "layers": self.tfport_layers}},
+        return {"version": 1, "layout": self.boundary_layout, "models": {self.name: {"kind": kind, "layers": self.tfport_layers}},
                 "arguments": arguments, "results": results}  # fmt: skip
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -369,9 +371,11 @@ def _change(rank: int, layout: str) -> str | None:
 class Sequential(Functional):
     """Layers one after the other; built at once if it starts with an Input, otherwise by the first call."""
 
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None,
+                 boundary_layout: str = "nchw") -> None:  # fmt: skip
         fx.GraphModule.__init__(self, {}, _empty_graph(), class_name="Sequential")
         self.name = name or NAMES.name("Sequential")
+        self.boundary_layout = boundary_layout
         self.stack: list[Any] = []
         self.first: Symbol | None = None
         self.layer_order: list[Any] = []

@@ -57,7 +57,7 @@ class Builder:
                 break
             self._statement(statement)
         inputs, outputs = self._ends(model)
-        results = [self._result(self.evaluate(o)) for o in outputs]
+        results = [self.result(self.evaluate(o), self.walk.layout) for o in outputs]
         returned = ", ".join(v.text.text for v in results)
         self.forward.append(Line(f"return {returned}"))
         names = [i.id for i in inputs if isinstance(i, ast.Name)]
@@ -69,7 +69,8 @@ class Builder:
         return Built(self.trace, ends, results, self.forward, self.consumed, {*self.values, *self.layers})
 
     @staticmethod
-    def _result(value: Value) -> Value:
+    def result(value: Value, layout: str) -> Value:
+        """What forward returns: images as they are computed, or in TensorFlow's layout where that is to be kept."""
         if value.flat is not None:
             raise NeedsOrder(value.flatten or ast.Pass())
         return value.moved("last" if len(value.shape) == 3 else "first")  # images leave a class as NCHW
@@ -111,7 +112,7 @@ class Builder:
         if shape is None or set(options) - {"name", "dtype", "batch_size", "shape"}:
             raise Bail("an Input without a plain shape")
         sizes = shape_of(self.rewriter, shape)
-        layout = "first" if len(sizes) > 2 else "last"
+        layout = "first" if len(sizes) > 2 and self.walk.layout == "nchw" else "last"
         key = self.rewriter.facts.of(options["name"]).value if "name" in options else None
         value = Value(Fragment(name), (None, *sizes), layout, node=self.trace.called(("input", name, key), ()))
         self.inputs[name] = self.values[name] = value

@@ -108,7 +108,7 @@ def _trace(walk: Walk, trace: Trace, stack: Stack, specs: dict[ast.AST, LayerSpe
         shape = shape or specs[call].input_shape
     if shape is None or not layers:
         raise Bail("the input's shape is not known")
-    value = Value(Fragment("x"), (None, *shape), "first" if len(shape) > 2 else "last", node=trace.called(("input", "x", None), ()))
+    value = Value(Fragment("x"), (None, *shape), "first" if len(shape) > 2 and walk.layout == "nchw" else "last", node=trace.called(("input", "x", None), ()))
     start, forward = value, []
     for call in layers:
         value = trace.apply(specs[call], [value])
@@ -116,7 +116,7 @@ def _trace(walk: Walk, trace: Trace, stack: Stack, specs: dict[ast.AST, LayerSpe
         text = "" if value.text.text == "x" else f"x = {value.text.text}"
         forward.append(Line(text, above, beside))
         value = dataclasses.replace(value, text=Fragment("x"))
-    result = Builder._result(value)
+    result = Builder.result(value, walk.layout)
     if start.layout == "first" and not trace.images:
         raise Bail("an input of rank 4 that no image layer reads")
     if not trace.modules:

@@ -86,9 +86,8 @@ def _wrongly_used(walk: Walk, classes: dict[str, ast.ClassDef], reads: dict[str,
             used.add(node.id)
             continue
         parent = names.parent.get(node)
-        if owner is not None or isinstance(parent, ast.ClassDef) or scope.node in recorded:
-            wrong.add(node.id)
-        elif not reads[node.id].plan.is_model:
+        inside = owner is not None or isinstance(parent, ast.ClassDef) or scope.node in recorded
+        if inside or not reads[node.id].plan.is_model:
             wrong.add(node.id)
     return wrong | {n for n, r in reads.items() if not r.plan.is_model and n not in used}
 
