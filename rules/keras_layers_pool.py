@@ -19,7 +19,7 @@ def MaxPooling1D(pool_size=2, strides=None, padding="valid", data_format=None):
         return modules.SameMaxPool1d(pool_size, strides)
     if strides == pool_size:
         return nn.MaxPool1d(pool_size)
-    return nn.MaxPool1d(pool_size, strides)
+    return nn.MaxPool1d(pool_size, stride=strides)
 
 
 @layer("tf.keras.layers.AveragePooling1D", "tf.keras.layers.AvgPool1D", layout="first")
@@ -29,7 +29,7 @@ def AveragePooling1D(pool_size=2, strides=None, padding="valid", data_format=Non
         return modules.SameAvgPool1d(pool_size, strides)
     if strides == pool_size:
         return nn.AvgPool1d(pool_size)
-    return nn.AvgPool1d(pool_size, strides)
+    return nn.AvgPool1d(pool_size, stride=strides)
 
 
 @layer("tf.keras.layers.GlobalAveragePooling1D", "tf.keras.layers.GlobalAvgPool1D", layout="first")
@@ -53,7 +53,7 @@ def MaxPooling2D(pool_size=(2, 2), strides=None, padding="valid", data_format=No
         return modules.SameMaxPool2d(pool_size, strides)
     if strides == pool_size:
         return nn.MaxPool2d(pool_size)
-    return nn.MaxPool2d(pool_size, strides)
+    return nn.MaxPool2d(pool_size, stride=strides)
 
 
 @layer("tf.keras.layers.AveragePooling2D", "tf.keras.layers.AvgPool2D", layout="first")
@@ -63,7 +63,7 @@ def AveragePooling2D(pool_size=(2, 2), strides=None, padding="valid", data_forma
         return modules.SameAvgPool2d(pool_size, strides)
     if strides == pool_size:
         return nn.AvgPool2d(pool_size)
-    return nn.AvgPool2d(pool_size, strides)
+    return nn.AvgPool2d(pool_size, stride=strides)
 
 
 @layer("tf.keras.layers.GlobalAveragePooling2D", "tf.keras.layers.GlobalAvgPool2D", layout="first")
@@ -87,7 +87,7 @@ def MaxPooling3D(pool_size=(2, 2, 2), strides=None, padding="valid", data_format
         return modules.SameMaxPool3d(pool_size, strides)
     if strides == pool_size:
         return nn.MaxPool3d(pool_size)
-    return nn.MaxPool3d(pool_size, strides)
+    return nn.MaxPool3d(pool_size, stride=strides)
 
 
 @layer("tf.keras.layers.AveragePooling3D", "tf.keras.layers.AvgPool3D", layout="first")
@@ -97,7 +97,7 @@ def AveragePooling3D(pool_size=(2, 2, 2), strides=None, padding="valid", data_fo
         return modules.SameAvgPool3d(pool_size, strides)
     if strides == pool_size:
         return nn.AvgPool3d(pool_size)
-    return nn.AvgPool3d(pool_size, strides)
+    return nn.AvgPool3d(pool_size, stride=strides)
 
 
 @layer("tf.keras.layers.GlobalAveragePooling3D", "tf.keras.layers.GlobalAvgPool3D", layout="first")

@@ -191,6 +191,10 @@ def test_what_is_no_known_model_stays(body):
 def test_unknown_models_are_called_at_run_time():
     code = code_of("def use(net, x):\n    return net(x, training=True), net.trainable_variables, tf.abs(x)\n")
     assert "compat.keras.call(net, x, training=True), compat.keras.trainable_variables(net)" in code
+    code = code_of(
+        "from other import Net\nnet = Net()\ndef use(x):\n    return tf.abs(net(x)), net.trainable_variables\n"
+    )
+    assert "torch.abs(compat.keras.call(net, x)), compat.keras.trainable_variables(net)" in code
 
 
 class Two(nn.Module):

@@ -7,7 +7,6 @@
 """
 
 from tfport.compat import indexing, namespace
-from tfport.compat.layouts import nchw, nhwc
 from tfport.compat.inplace import (
     iadd,
     iand,
@@ -21,6 +20,7 @@ from tfport.compat.inplace import (
     itruediv,
     ixor,
 )
+from tfport.compat.layouts import nchw, nhwc
 from tfport.compat.namespace import load_rules
 from tfport.compat.unported import UnportedError, unported
 

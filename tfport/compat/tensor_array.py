@@ -23,7 +23,8 @@ class TensorArray:
 
     def __init__(self, dtype: Any, size: Any = None, dynamic_size: bool | None = None, clear_after_read: bool | None = None,
                  tensor_array_name: str | None = None, handle: Any = None, flow: Any = None, infer_shape: bool = True,
-                 element_shape: Any = None, colocate_with_first_write_call: bool = True, name: str | None = None) -> None:  # fmt: skip
+                 element_shape: Any = None, colocate_with_first_write_call: bool = True,
+                 name: str | None = None) -> None:  # fmt: skip
         self.dtype = as_dtype(dtype)
         self.dynamic_size = bool(dynamic_size)
         self.element_shape = None if element_shape is None else tuple(element_shape)

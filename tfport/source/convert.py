@@ -151,7 +151,7 @@ class Walk:
         self._prune(self.source.tree)
         self._insert_imports()
         edits = [c.edit for c in self.rewriter.changes]
-        edits += self._comments() + self._marks() + self._insertions() + self._removals()
+        edits += self._comments() + self._insertions() + self._marks() + self._removals()
         edits += self._dedents(edits)
         code = apply(self.source.text, edits)
         try:
@@ -227,6 +227,8 @@ class Walk:
             if isinstance(node, ast.Constant | ast.JoinedStr)
             for line in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
         }
+        while last < len(self.source.lines) and _is_comment(self.source.lines[last], self.source.indent(first)):
+            last += 1
         for line in range(first, last + 1):
             content = self.source.lines[line - 1]
             if line not in frozen and content.strip():
@@ -467,6 +469,11 @@ def _insertion(statement: ast.AST, source: Source, text: str):  # type: ignore[n
     block = "".join(f"{indent}{part}\n" if part else "\n" for part in text.rstrip("\n").split("\n"))
     where = source.starts[line - 1]
     return Change(statement, Edit(where, where, block))
+
+
+def _is_comment(line: str, indent: str) -> bool:
+    """Whether a line is a comment that stands at least as far in as a block."""
+    return line.startswith(indent) and line.lstrip().startswith("#")
 
 
 def _is_preamble(statement: ast.stmt, index: int) -> bool:

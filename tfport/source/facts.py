@@ -181,6 +181,8 @@ class Facts:
             return NOTHING
 
     def _Subscript(self, node: ast.Subscript) -> Fact:
+        if self._is_size(node):
+            return Fact("int")
         receiver = self.of(node.value)
         if receiver.is_tensor:
             return Fact("tensor", receiver.dtype)
@@ -191,6 +193,16 @@ class Facts:
             if isinstance(index, int) and -len(receiver.value) <= index < len(receiver.value):
                 return of_value(receiver.value[index])
         return NOTHING
+
+    def _is_size(self, node: ast.Subscript) -> bool:
+        """Whether this is ``tf.shape(x)[i]``, which is written ``x.shape[i]``."""
+        call = node.value
+        if not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords or isinstance(node.slice, ast.Slice):
+            return False
+        meaning = self.names.resolve(call.func)
+        if not isinstance(meaning, Canonical) or meaning.name != "tf.shape" or self.of(node.slice).kind != "int":
+            return False
+        return self.of(call.args[0]).kind not in ("list", "array", "number", "int")
 
     def _UnaryOp(self, node: ast.UnaryOp) -> Fact:
         operand = self.of(node.operand)
@@ -322,6 +334,8 @@ class Facts:
         """The dtype that an argument gives the result; None when it is not passed and has no dtype as default."""
         argument = bound_argument(node, rule, parameter)
         if argument is None:
+            if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords):
+                return "?"  # a star may pass it
             default = rule.parameters[parameter].default if parameter in rule.parameters else None
             name = "?" if default is None else _dtype_name(default)
             return None if name == "?" else name

@@ -41,6 +41,7 @@ class Argument:
     elements: list[Fragment] | None = None  # of a literal list or tuple
     converts: bool = False  # a Tensor position that holds a number, list or array
     uses: tuple[str, ...] = ()  # arguments that a local name stands for
+    may_be_number: bool = False  # a parameter whose default is a number, or a name whose items are assigned
 
 
 class Inliner:
@@ -91,7 +92,7 @@ class _Body:
             argument.fact = dataclasses.replace(argument.fact, kind="tensor")
         if parameter.annotation == "Float" and argument.fact.is_tensor and argument.fact.dtype == "?":
             argument.fact = dataclasses.replace(argument.fact, dtype="float")
-        argument.converts = argument.fact.kind in CONVERTED
+        argument.converts = argument.fact.kind in CONVERTED or argument.may_be_number
 
     def _name_dtype(self, argument: Argument, parameter: Parameter) -> None:
         """A dtype given by its name ("float32") becomes torch's; one of unknown origin may be a name: converted."""

@@ -69,6 +69,12 @@ class ModelCalls:
             for n in ast.walk(walk.source.tree)
         )
 
+        self.hinted = {  # of unknown origin, but with Keras' list of variables: called as a model
+            ast.dump(n.value)
+            for n in ast.walk(walk.source.tree)
+            if isinstance(n, ast.Attribute) and n.attr in TRAINABLE and self._is_foreign(n.value)
+        }
+
     def concerns(self, node: ast.AST) -> bool:
         """Whether a node is a call or an attribute that this class rewrites."""
         if isinstance(node, ast.Call):
@@ -107,8 +113,10 @@ class ModelCalls:
             ):
                 return None
             training = None
-        elif name is None and (training is None or self._is_own(node.func)):
-            return None
+        elif name is None:
+            hinted = training is not None or ast.dump(node.func) in self.hinted
+            if not hinted or self._is_own(node.func):
+                return None
         values = [*node.args, *(k.value for k in node.keywords)]
         if not values or any(self.models.is_symbolic(v) for v in values):
             return None

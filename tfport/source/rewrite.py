@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfport.source import arrays, divisions, fstrings, loops, model_calls, purity, sessions, shapes_of_tensors, slices, training, version_text, versions
+from tfport.source import arrays, divisions, fstrings, loops, model_calls, origins, purity, sessions, shapes_of_tensors, slices, training, version_text, versions
 from tfport.source.advice import advice
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
@@ -416,7 +416,8 @@ class Rewriter:
         if isinstance(node, ast.List | ast.Tuple) and not any(isinstance(e, ast.Starred) for e in node.elts):
             elements = [self.expr(e) for e in node.elts]
         simple = isinstance(node, ast.Name | ast.Constant) or fact.known
-        return Argument(self.expr(node), fact, purity.is_pure(node, self), simple, order, elements)
+        number = fact.kind == "?" and origins.may_be_number(self.names, node)
+        return Argument(self.expr(node), fact, purity.is_pure(node, self), simple, order, elements, may_be_number=number)
 
     @staticmethod
     def _as_dtype(fact: Fact, parameter: Parameter | None) -> Fact:

@@ -36,6 +36,7 @@ class Block:
     sensitive: bool
     records: list[dict[str, Any]]
     training: str | None
+    defaults: dict[str, Any]  # of the constructor's arguments, where they are known
 
 
 class CallReader(Functions):
@@ -497,9 +498,9 @@ class CallReader(Functions):
         assert isinstance(held.node, ast.Call)
         parameters = self.blocks[held.own].arguments
         given = dict(zip(parameters, held.node.args)) | {k.arg: k.value for k in held.node.keywords if k.arg}
-        name = name.removeprefix("self.")
         if name not in given:
-            return None
+            default = self.blocks[held.own].defaults.get(name)
+            return default if isinstance(default, int) else None
         value = self.rewriter.facts.of(given[name]).value
         if isinstance(value, int):
             return value

@@ -80,8 +80,9 @@ def alike_ranks(values: Sequence[Value]) -> list[Value]:
 class ClassTrace(Trace):
     """A trace whose modules have the user's attribute names. ``attributes`` maps layers to module paths."""
 
-    def __init__(self, rewriter: Any, ordered: frozenset[ast.AST], lazy: frozenset[ast.AST]) -> None:
+    def __init__(self, rewriter: Any, ordered: frozenset[ast.AST], lazy: frozenset[ast.AST], init: ast.AST | None) -> None:
         super().__init__(rewriter, ordered)
+        self.bound = _bound(init)
         self.lazy = lazy
         self.attributes: dict[LayerSpec, str] = {}
         self.spelling: dict[LayerSpec, str] = {}  # how forward reaches it where that is not self.<attribute>
@@ -109,6 +110,22 @@ class ClassTrace(Trace):
         return made
 
     def _output_shape(self, spec: LayerSpec, shapes: list[Shape]) -> Shape:
+        shape = self._shape(spec, shapes)
+        return (*shape[:-1], self._named(shape[-1])) if isinstance(shape[-1], Symbol) else shape  # type: ignore[arg-type]
+
+    def _named(self, size: Symbol) -> Symbol | None:
+        """A size by a name that means the same all through ``__init__``; ``self.units`` as the argument that it holds."""
+        tree = ast.parse(size.text, mode="eval").body
+        names = [ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute) or (
+            isinstance(n, ast.Name) and n.id != "self")]  # fmt: skip
+        if any(len(self.bound.get(n, [])) > 1 or (n.startswith("self.") and n not in self.bound) for n in names):
+            return None
+        held = self.bound[size.text][0] if size.text.startswith("self.") and size.text in self.bound else None
+        if isinstance(held, ast.Name) and len(self.bound.get(held.id, [])) == 1:
+            return Symbol(held.id)
+        return size
+
+    def _shape(self, spec: LayerSpec, shapes: list[Shape]) -> Shape:
         plain = [tuple(None if isinstance(n, Symbol) else n for n in s) for s in shapes]
         window = [n for n in WINDOW if n in spec.values and not is_known(spec.values[n])]
         if any(isinstance(spec.values.get(n), Symbol) for n in WINDOW) or window:
@@ -206,3 +223,17 @@ class ClassTrace(Trace):
     def _make(self, spec: LayerSpec, shapes: list[Shape], layout: str, flat: tuple[int, ...] | None) -> Module:
         self.built_text = {spec: self._constructor(spec, max(shapes, key=len), layout)}
         return super()._make(spec, shapes, layout, flat)
+
+
+def _bound(init: ast.AST | None) -> dict[str, list[ast.AST]]:
+    """What ``__init__`` binds to each name and attribute, arguments included."""
+    found: dict[str, list[ast.AST]] = {}
+    for node in ast.walk(init) if init is not None else ():
+        if isinstance(node, ast.arg):
+            found.setdefault(node.arg, []).append(node)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                found.setdefault(ast.unparse(target), []).append(node.value)
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.For | ast.NamedExpr | ast.comprehension):
+            found.setdefault(ast.unparse(node.target), []).extend([node, node])
+    return found

@@ -151,7 +151,7 @@ class Group:
             rewriter.statement = plan.call
             try:
                 with rewriter.attempt():
-                    trace = ClassTrace(rewriter, ordered, lazy)
+                    trace = ClassTrace(rewriter, ordered, lazy, plan.init)
                     call = CallReader(self.walk, plan, trace, blocks, ranks, sequence)
                     call.body(plan.call.body)
                     return self._finished(plan, trace, call)
@@ -185,8 +185,10 @@ class Group:
         for others in call.returned[1:]:
             outputs = [a if a.shape == b.shape else dataclasses.replace(a, shape=_common(a, b)) for a, b in zip(outputs, others)]
         arguments = [a.arg for a in plan.init.args.args[1:]] if plan.init else []
+        facts = self.walk.rewriter.facts
+        defaults = {n: facts.of(d).value for n, d in plan.parameter_defaults().items()}
         block = Block(plan.node.name, list(call.inputs), list(call.inputs.values()), [_public(v) for v in outputs],
-                      call.several, arguments, call.sensitive, [], call.training)  # fmt: skip
+                      call.several, arguments, call.sensitive, [], call.training, defaults)  # fmt: skip
         block.records = records(plan, trace, {n: r.block for n, r in self.reads.items()})
         return Read(plan, trace, call, block)
 
