@@ -123,8 +123,12 @@ def squeeze(input: Tensor, axis=None, name=None):
 @prove(f32(0, 3), axis=-2)
 @prove([1.0, 2.0], 1)
 @prove(3, 0)
+@prove(f32(2, 3), axis=[-1])
+@prove(f32(2, 3), [1])
 def expand_dims(input: Tensor, axis=-1, name=None):
-    """A new axis of size 1."""
+    """A new axis of size 1. The axis may stand in a list of one."""
+    if isinstance(axis, (list, tuple)):
+        return torch.unsqueeze(input, axis[0])
     return torch.unsqueeze(input, axis)
 
 

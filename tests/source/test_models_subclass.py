@@ -170,7 +170,7 @@ def test_initial_values_are_keras(both):
     assert 0.018 < std < 0.022  # random_normal_initializer(0.0, 0.02)
     fans = 16 * 16  # Conv2DTranspose [4, 4, 16, 16]: he_normal counts the third axis
     assert abs(model.up1.up.weight.std().item() - (2 / fans) ** 0.5) < 0.006
-    limit = (6 / (3 * 16 + 32 * 16)) ** 0.5
+    limit = (6 / (3 * 16 + 16 * 16)) ** 0.5
     assert limit * 0.9 < model.last.weight.abs().max().item() <= limit
 
 

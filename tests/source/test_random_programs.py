@@ -50,7 +50,7 @@ def expressions(draw: st.DrawFn, variables: tuple[str, ...], depth: int) -> str:
             f"tf.where({x} > 0, {x}, {number})",
             f"tf.matmul({x}, {y}, transpose_b=True)",
             f"{x} + {y}", f"{x} - {y} * {number}", f"({x} + {number}) / {y}", f"-{x} ** 2", f"2 ** {x}", f"{x} // {y}", f"{x} % 2",
-            f"{x}[::-1]", f"{x}[:, ::-1]", f"{x}[0]", f"{x}[..., 1:]", f"{x}[:, tf.newaxis]", f"{x}[:, 1]", f"{x}[-1, ::2]",
+            f"tf.identity({x})[::-1]", f"tf.abs({x})[:, ::-1]", f"{x}[0]", f"{x}[..., 1:]", f"{x}[:, tf.newaxis]", f"{x}[:, 1]", f"tf.square({x})[-1, ::2]",
             f"tf.square({x}) if {number} > 0 else {y}",
             f"tf.add({x}, tf.multiply({y}, {number}))",
             f"tf.stack([{x}, {y}], axis={draw(st.sampled_from(['0', '-1', '1']))})[0]",

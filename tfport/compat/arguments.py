@@ -28,8 +28,8 @@ def to_tensor(value: Any, dtype: torch.dtype | None = None, device: torch.device
     if isinstance(value, torch.Tensor):
         return value
     if isinstance(value, np.ndarray | np.generic):
-        made = torch.as_tensor(np.ascontiguousarray(value) if value.ndim else value, device=device)
-        return made if dtype is None else made.to(dtype)
+        tensor = torch.as_tensor(np.ascontiguousarray(value) if value.ndim else value, device=device)
+        return tensor if dtype is None else tensor.to(dtype)
     if isinstance(value, list | tuple) and _holds_tensor(value):
         return torch.stack([to_tensor(item, dtype, device) for item in _alike(value, dtype)])
     if isinstance(value, torch.Size):

@@ -36,7 +36,7 @@ def remote(path: str) -> Any:
     """The fsspec filesystem of a URL, None for a local path. Raises ImportError where the scheme's package is missing."""
     if not SCHEME.match(path):
         return None
-    import fsspec
+    import fsspec  # type: ignore[import-untyped]
 
     return fsspec.core.url_to_fs(path)[0]
 

@@ -77,10 +77,11 @@ def _attributes(module: nn.Module) -> Iterator[Any]:
     """What a module holds, containers opened, in the order of the attribute names."""
     held = {**module._parameters, **module._buffers, **module._modules}
     for name in held if isinstance(module, CONTAINERS) else sorted(held):
-        if isinstance(held[name], CONTAINERS):
-            yield from _attributes(held[name])
-        elif held[name] is not None:
-            yield held[name]
+        item = held[name]
+        if isinstance(item, CONTAINERS):
+            yield from _attributes(item)
+        elif item is not None:
+            yield item
 
 
 def _variables(module: nn.Module, seen: set[int] | None = None) -> Iterator[torch.Tensor]:

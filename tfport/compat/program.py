@@ -37,7 +37,7 @@ class Flags:
     def __setitem__(self, name: str, flag: Any) -> None:
         flags.FLAGS[name] = flag
 
-    def __contains__(self, name: object) -> bool:
+    def __contains__(self, name: str) -> bool:
         return name in flags.FLAGS
 
     def __iter__(self) -> Iterator[str]:
@@ -56,7 +56,7 @@ class Flags:
 FLAGS = Flags()
 
 
-def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | None = None) -> Any:
+def run(main: Callable[[list[str]], Any] | None = None, argv: list[str] | None = None) -> Any:
     """Parse the command line, call ``main`` (that of the program if None) with what is left of it, and exit."""
     called = main if main is not None else getattr(sys.modules["__main__"], "main", None)
     if called is None:

@@ -167,6 +167,8 @@ class Facts:
                 return Fact("int", value=UNKNOWN if receiver.ndim is None else receiver.ndim)
         if node.attr == "shape":
             return Fact("shape")
+        if node.attr == "value" and receiver.kind == "int":  # x.shape[1].value
+            return Fact("int")
         return NOTHING
 
     def _of_constant(self, meaning: Canonical) -> Fact:

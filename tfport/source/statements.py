@@ -26,6 +26,8 @@ DROPPED_CALLS = frozenset({
     "tf.keras.backend.clear_session", "tf.config.run_functions_eagerly", "tf.config.experimental_run_functions_eagerly",
     "tf.config.experimental.set_memory_growth", "tf.config.optimizer.set_jit", "tf.autograph.set_verbosity",
     "tf.experimental.numpy.experimental_enable_numpy_behavior",
+    "tf.debugging.set_log_device_placement", "tf.config.set_soft_device_placement", "tf.enable_tensor_equality",
+    "tf.config.optimizer.set_experimental_options",
 })  # fmt: skip
 DROPPED_DECORATORS = frozenset({
     "tf.function", "tf.keras.utils.register_keras_serializable", "tf.keras.saving.register_keras_serializable",

@@ -9,7 +9,7 @@ class ResBlock(layers.Layer):
     """Two convolutions and a way round."""
 
     def __init__(self, filters, stride=1, **kwargs):
-        super(ResBlock, self).__init__(**kwargs)
+        super().__init__(**kwargs)
         self.filters = filters
         self.conv1 = layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)  # first
         self.bn1 = layers.BatchNormalization()
@@ -69,7 +69,7 @@ class Down(tf.keras.Model):
 
 class Up(tf.keras.Model):
     def __init__(self, filters, size):
-        super(Up, self).__init__()
+        super().__init__()
         self.up = tf.keras.layers.Conv2DTranspose(filters, size, strides=2, padding="same",
                                                   kernel_initializer="he_normal", use_bias=False)
         self.bn = tf.keras.layers.BatchNormalization()

@@ -60,4 +60,4 @@ def _fill(layer: nn.Module, weights: dict[str, tuple[str, str]], chosen: dict[st
         sizes = {"c": module.groups} if "(c m)" in pattern else {}
         like = rearrange(parameter, f"{order} -> {keras}", **sizes)
         made = torch.as_tensor(building.initializer(chosen[argument])(tuple(like.shape)))
-        parameter.copy_(rearrange(made.to(parameter.dtype), pattern, **({} if not sizes else sizes)))
+        parameter.copy_(rearrange(made.to(parameter.dtype), pattern, **sizes))

@@ -13,31 +13,31 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from tfport.compat.keras import modules
 
 
-class LazySameConv1d(nn.LazyConv1d, modules.SameConv1d):
+class LazySameConv1d(nn.LazyConv1d, modules.SameConv1d):  # type: ignore[misc]
     """`modules.SameConv1d` without its first argument."""
 
     cls_to_become = modules.SameConv1d  # type: ignore[assignment]
 
 
-class LazySameConv2d(nn.LazyConv2d, modules.SameConv2d):
+class LazySameConv2d(nn.LazyConv2d, modules.SameConv2d):  # type: ignore[misc]
     """`modules.SameConv2d` without its first argument."""
 
     cls_to_become = modules.SameConv2d  # type: ignore[assignment]
 
 
-class LazySameConv3d(nn.LazyConv3d, modules.SameConv3d):
+class LazySameConv3d(nn.LazyConv3d, modules.SameConv3d):  # type: ignore[misc]
     """`modules.SameConv3d` without its first argument."""
 
     cls_to_become = modules.SameConv3d  # type: ignore[assignment]
 
 
-class LazyCausalConv1d(nn.LazyConv1d, modules.CausalConv1d):
+class LazyCausalConv1d(nn.LazyConv1d, modules.CausalConv1d):  # type: ignore[misc]
     """`modules.CausalConv1d` without its first argument."""
 
     cls_to_become = modules.CausalConv1d  # type: ignore[assignment]
 
 
-class LazyCutConvTranspose1d(nn.LazyConvTranspose1d, modules.CutConvTranspose1d):
+class LazyCutConvTranspose1d(nn.LazyConvTranspose1d, modules.CutConvTranspose1d):  # type: ignore[misc]
     """`modules.CutConvTranspose1d` without its first argument."""
 
     cls_to_become = modules.CutConvTranspose1d  # type: ignore[assignment]
@@ -47,7 +47,7 @@ class LazyCutConvTranspose1d(nn.LazyConvTranspose1d, modules.CutConvTranspose1d)
         self.same, self.extra = same, extra
 
 
-class LazyCutConvTranspose2d(nn.LazyConvTranspose2d, modules.CutConvTranspose2d):
+class LazyCutConvTranspose2d(nn.LazyConvTranspose2d, modules.CutConvTranspose2d):  # type: ignore[misc]
     """`modules.CutConvTranspose2d` without its first argument."""
 
     cls_to_become = modules.CutConvTranspose2d  # type: ignore[assignment]
@@ -57,7 +57,7 @@ class LazyCutConvTranspose2d(nn.LazyConvTranspose2d, modules.CutConvTranspose2d)
         self.same, self.extra = same, extra
 
 
-class LazyCutConvTranspose3d(nn.LazyConvTranspose3d, modules.CutConvTranspose3d):
+class LazyCutConvTranspose3d(nn.LazyConvTranspose3d, modules.CutConvTranspose3d):  # type: ignore[misc]
     """`modules.CutConvTranspose3d` without its first argument."""
 
     cls_to_become = modules.CutConvTranspose3d  # type: ignore[assignment]
@@ -112,9 +112,9 @@ class LazyLayerNorm(LazyModuleMixin, LastAxisNorm):
 
     def __init__(self, eps: float = 1e-3, bias: bool = True) -> None:
         super().__init__(0, eps=eps, bias=bias)
-        self.weight = UninitializedParameter()
+        self.weight = UninitializedParameter()  # type: ignore[assignment]
         if bias:
-            self.bias = UninitializedParameter()
+            self.bias = UninitializedParameter()  # type: ignore[assignment]
 
     def initialize_parameters(self, x: torch.Tensor) -> None:  # type: ignore[override]
         """Sizes from ``x.shape[-1]``; scale 1, shift 0."""

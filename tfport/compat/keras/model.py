@@ -95,7 +95,7 @@ class Model(Layer):
         layers = [{**record, "name": None} for record in rest]
         if first["weights"]:
             layers.insert(0, {**first, "name": None, "path": ""})
-        return {"version": 1, "layout": self.boundary_layout, "models": {type(self).__name__: {"kind": "subclass", "layers": layers}}}
+        return {"version": 1, "layout": "nhwc", "models": {type(self).__name__: {"kind": "subclass", "layers": layers}}}
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name or position. Raises ValueError if there is none."""

@@ -316,9 +316,9 @@ class CallReader(Functions):
 
     def _prepare(self, node: ast.AST) -> bool:
         """Put the values below an expression into TensorFlow's order; whether there are any."""
-        if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-            if any(isinstance(n, ast.Name) and (n.id in self.env or n.id in self.items) for n in ast.walk(node)):
-                raise Bail("a comprehension over tensors")
+        inner = isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
+        if inner and any(isinstance(n, ast.Name) and (n.id in self.env or n.id in self.items) for n in ast.walk(node)):
+            raise Bail("a comprehension over tensors")
         found = False
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr) and self._is_function(node, child):
@@ -488,7 +488,7 @@ class CallReader(Functions):
 
     def _substituted(self, held: Held, value: Value, text: Fragment) -> Value:
         """A block's output with the channels that its constructor's argument names."""
-        channels = value.shape[-1] if value.shape else None
+        channels: Any = value.shape[-1] if value.shape else None
         if isinstance(channels, Symbol):
             channels = self._argument(held, channels.text)
         shape: Any = Open((), channels) if isinstance(value.shape, Open) else (*value.shape[:-1], channels)

@@ -108,7 +108,7 @@ class Reader:
             raise Bail("several bases")
         methods = {s.name: s for s in node.body if isinstance(s, ast.FunctionDef)}
         call = methods.get("call")
-        if call is None or call.decorator_list and not self._droppable(call):
+        if call is None or (call.decorator_list and not self._droppable(call)):
             raise Bail("no call() of its own")
         if extra := set(methods) & {"build", "train_step", "test_step", "add_weight", "compute_output_shape", "compute_mask",
                                     "forward", "__call__", "fit", "compile", "predict_step", "losses", "metrics"}:  # fmt: skip

@@ -110,8 +110,8 @@ class ClassTrace(Trace):
         return made
 
     def _output_shape(self, spec: LayerSpec, shapes: list[Shape]) -> Shape:
-        shape = self._shape(spec, shapes)
-        return (*shape[:-1], self._named(shape[-1])) if isinstance(shape[-1], Symbol) else shape  # type: ignore[arg-type]
+        shape: Any = self._shape(spec, shapes)
+        return (*shape[:-1], self._named(shape[-1])) if isinstance(shape[-1], Symbol) else shape
 
     def _named(self, size: Symbol) -> Symbol | None:
         """A size by a name that means the same all through ``__init__``; ``self.units`` as the argument that it holds."""
@@ -126,12 +126,12 @@ class ClassTrace(Trace):
         return size
 
     def _shape(self, spec: LayerSpec, shapes: list[Shape]) -> Shape:
-        plain = [tuple(None if isinstance(n, Symbol) else n for n in s) for s in shapes]
+        plain: list[Any] = [tuple(None if isinstance(n, Symbol) else n for n in s) for s in shapes]
         window = [n for n in WINDOW if n in spec.values and not is_known(spec.values[n])]
         if any(isinstance(spec.values.get(n), Symbol) for n in WINDOW) or window:
             filters = spec.values.get("filters", shapes[0][-1])
             return (*(None,) * (len(plain[0]) - 1), filters)
-        last = max(shapes, key=len)[-1]
+        last: Any = max(shapes, key=len)[-1]
         try:
             shape = super()._output_shape(spec, plain)
         except Bail:
@@ -144,11 +144,11 @@ class ClassTrace(Trace):
         return shape
 
     def _flattened(self, spec: LayerSpec, value: Value, shape: Shape) -> Value:
-        sizes = value.shape[1:]
-        if value.layout == "first" and isinstance(sizes[-1], int) and not all(isinstance(n, int) for n in sizes):
-            if spec.node not in self.ordered:
-                torch = self.rewriter.imports.use("torch")
-                return Value(Fragment(f"{torch}.flatten({value.text.text}, 1)"), (None, None), "last", tuple(sizes), spec.node)  # type: ignore[arg-type]
+        sizes: tuple[Any, ...] = value.shape[1:]
+        partly = isinstance(sizes[-1], int) and not all(isinstance(n, int) for n in sizes)
+        if value.layout == "first" and partly and spec.node not in self.ordered:
+            torch = self.rewriter.imports.use("torch")
+            return Value(Fragment(f"{torch}.flatten({value.text.text}, 1)"), (None, None), "last", sizes, spec.node)
         if any(isinstance(n, Symbol) for n in sizes):
             value = dataclasses.replace(value, shape=tuple(None if isinstance(n, Symbol) else n for n in value.shape))
         return super()._flattened(spec, value, shape)
@@ -188,7 +188,7 @@ class ClassTrace(Trace):
         channels = shape[-1]
         unknown = (channels is None or spec.node in self.lazy) and bool(spec.rule.options.get("weights"))
         if unknown:
-            shape = (*shape[:-1], Symbol(PLACE))  # type: ignore[assignment]
+            shape = (*shape[:-1], Symbol(PLACE))  # type: ignore[assignment, arg-type]
         values = {n: self._spelt(spec, n, v) for n, v in spec.values.items()}
         text = super()._constructor(dataclasses.replace(spec, values=values), shape, layout)
         return self._lazy(text) if unknown else text

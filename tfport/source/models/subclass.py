@@ -295,7 +295,7 @@ def records(plan: Plan, trace: ClassTrace, blocks: dict[str, Block]) -> list[dic
 
 
 def _held_records(held: Held, trace: ClassTrace, blocks: dict[str, Block]) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     if held.kind in ("own", "sequential"):
         kind = held.own or "Sequential"
         found.append({"name": None, "class": kind, "path": held.path, "keras_path": held.keras_path, "weights": {}})
