@@ -58,7 +58,7 @@ def expressions(draw: st.DrawFn, variables: tuple[str, ...], depth: int) -> str:
             f"tf.zeros_like({x}) + {y}", f"tf.one_hot(tf.argmax({x}, 1), 3)", f"tf.cast({x} >= {y}, tf.float32)",
             f"tf.reduce_sum(tf.square({x} - {y})) * {number}", f"tf.clip_by_value({x}, {number}, 2)", f"tf.pow({x}, 2)",
             f"tf.tile({x}, [1, 2])[:, :3]", f"tf.squeeze(tf.expand_dims({x}, 0))", f"tf.constant({number}) * 2",
-            f"tf.fill([2, 3], {number})", f"tf.range(3) * 2", f"tf.ones([2, 3], {draw(st.sampled_from(FLOATS))})",
+            f"tf.fill([2, 3], {number})", "tf.range(3) * 2", f"tf.ones([2, 3], {draw(st.sampled_from(FLOATS))})",
             f"tf.cumsum({x}, axis=1)", f"tf.sign({x})", f"tf.not_equal({x}, {y})", f"tf.gather({x}, [1, 0])",
             f"tf.gather({x}, [2, 0], axis=1)", f"tf.reduce_all({x} > {number})", f"tf.divide({x}, {y})", f"tf.subtract({x}, 1)",
         ])

@@ -183,7 +183,7 @@ def test_a_file_keeps_its_encoding(data: bytes, expected: bytes, tmp_path: Path)
 
 
 def test_what_the_declared_encoding_lacks_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    with pytest.raises(files.InputError, match="latin-1|iso-8859-1"):
+    with pytest.raises(files.InputError, match=r"latin-1|iso-8859-1"):
         files.write(tmp_path / "x.py", "# -*- coding: latin-1 -*-\nx = '日本'\n")
     assert list(tmp_path.iterdir()) == []
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tfport.source import api_names, model_calls, rulebook, sessions, statements, training
 from tfport.source.canonical import Canonical
-from tfport.source.models import builder, sequential, subclass
 from tfport.source.findings import CODES, Conversion, Finding, Tiers
+from tfport.source.models import builder, sequential, subclass
 from tfport.source.names import Ambiguous, Names, mentions_tensorflow
 from tfport.source.rewrite import Rewriter
 from tfport.source.rulebook import Rulebook

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from tfport.source.canonical import Canonical
@@ -22,7 +22,6 @@ from tfport.source.values import (
     Fact,
     Symbol,
     is_dtype,
-    is_known,
     join,
     literal_dtype,
     of_value,

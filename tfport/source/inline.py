@@ -16,7 +16,7 @@ from typing import Any
 from tfport.rule import DTYPE_PARAMETERS
 from tfport.source import evaluate
 from tfport.source.rulebook import Parameter, RuleText
-from tfport.source.text import Fragment, precedence, required, parenthesised, splice
+from tfport.source.text import Fragment, parenthesised, precedence, required, splice
 from tfport.source.torch_defaults import is_default
 from tfport.source.values import NOTHING, Fact, Symbol, is_dtype, is_known, of_value
 

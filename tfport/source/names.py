@@ -316,7 +316,7 @@ class Names:
         return self.owner(name, self.scope_of[root]) is owner
 
     def _joined(self, bindings: list[Binding]) -> Meaning:
-        found = []
+        found: list[Meaning] = []
         for binding in bindings:
             if binding.imported is not None:
                 found.append(binding.imported)

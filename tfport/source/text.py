@@ -141,7 +141,8 @@ class Source:
     def stands_alone(self, stmt: ast.AST) -> bool:
         """Whether nothing but white space (and its decorators' ``@``) stands before a statement on its logical line."""
         line = self.first_line(stmt)
-        before = self.lines[line - 1] if getattr(stmt, "decorator_list", []) else self.text[self.starts[line - 1] : self.span(stmt)[0]]
+        decorated = bool(getattr(stmt, "decorator_list", []))
+        before = self.lines[line - 1] if decorated else self.text[self.starts[line - 1] : self.span(stmt)[0]]
         return (not before.strip() or before.lstrip().startswith("@")) and self.logical_line(line) == line
 
     def has_line_to_itself(self, stmt: ast.stmt) -> bool:

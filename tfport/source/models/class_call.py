@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfport.source.canonical import Canonical
+from tfport.source.models.class_blocks import Block, join, ranked
 from tfport.source.models.class_functions import ALIKE, ALONG, REDUCTIONS, Functions, Plain, Result, Several
 from tfport.source.models.class_init import Held, Plan, is_self
-from tfport.source.models.class_trace import ClassTrace, NeedsRank, Open, with_rank
+from tfport.source.models.class_trace import ClassTrace, Open
 from tfport.source.models.spec import Bail
 from tfport.source.models.trace import NeedsOrder, Value
 from tfport.source.text import Fragment, parenthesised, precedence
@@ -21,22 +22,6 @@ if TYPE_CHECKING:
 
 SENSITIVE = frozenset({"BatchNormalization", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
                        "AlphaDropout", "GaussianNoise", "GaussianDropout"})  # fmt: skip
-
-
-@dataclasses.dataclass
-class Block:
-    """An own class as its users see it: its inputs and outputs in forward, and its records."""
-
-    name: str
-    parameters: list[str]  # of forward
-    inputs: list[Value]
-    outputs: list[Value]
-    several: bool
-    arguments: list[str]  # of the constructor
-    sensitive: bool
-    records: list[dict[str, Any]]
-    training: str | None
-    defaults: dict[str, Any]  # of the constructor's arguments, where they are known
 
 
 class CallReader(Functions):
@@ -192,7 +177,7 @@ class CallReader(Functions):
             return Value(result.text, Open())
         if result.flat is not None:
             raise NeedsOrder(result.flatten or ast.Pass())
-        return result.moved("last") if len(result.shape) == 3 else result
+        return result.moved("last" if len(result.shape) == 3 else "first")  # images leave a class as NCHW
 
     def _if(self, statement: ast.If) -> None:
         if self._defaults_training(statement):
@@ -225,7 +210,7 @@ class CallReader(Functions):
                 continue
             if not isinstance(a, Value) or not isinstance(b, Value):
                 raise Bail(f"{name} is a tensor or something else")
-            made[name] = _join(name, a, b)
+            made[name] = join(name, a, b)
         return made
 
     def _for(self, statement: ast.For) -> None:
@@ -479,7 +464,7 @@ class CallReader(Functions):
             if value.flat is not None:
                 raise NeedsOrder(value.flatten or node)
             if not isinstance(expected.shape, Open):
-                value = _ranked(value, len(expected.shape))
+                value = ranked(value, len(expected.shape))
             text = value.moved(expected.layout).text.text
             texts.append(text if name not in keywords else f"{name}={text}")
         call = Fragment(f"{self._spelling(node.func, held)}({', '.join(texts)})")
@@ -507,27 +492,3 @@ class CallReader(Functions):
         if "." in held.path:
             return None  # a comprehension's variable
         return Symbol(self.rewriter.source.segment(given[name])) if isinstance(given[name], ast.Name | ast.Attribute) else None
-
-
-def _ranked(value: Value, rank: int) -> Value:
-    made = with_rank(value, rank)
-    if len(made.shape) != rank:
-        raise Bail("a block gets a value of another rank")
-    return made
-
-
-def _join(name: str, a: Value, b: Value) -> Value:
-    """What holds of a value that is one of two."""
-    if a.flat is not None or b.flat is not None:
-        raise NeedsOrder((a.flatten if a.flat is not None else b.flatten) or ast.Pass())
-    opened = [v.shape for v in (a, b) if isinstance(v.shape, Open)]
-    if len(opened) == 1 and (origins := opened[0].origins):
-        other = a if isinstance(b.shape, Open) else b
-        if len(other.shape) > 3:
-            raise NeedsRank(origins, len(other.shape))
-    if opened and a.layout == b.layout == "last":
-        origins = frozenset().union(*(o.origins for o in opened)) if len(opened) == 2 else frozenset()
-        return Value(Fragment(name), Open(origins, a.shape[-1] if a.shape[-1] == b.shape[-1] else None))
-    if a.layout != b.layout or len(a.shape) != len(b.shape):
-        raise Bail(f"{name} has another layout after a branch")
-    return Value(Fragment(name), tuple(x if x == y else None for x, y in zip(a.shape, b.shape)), a.layout)

@@ -16,7 +16,8 @@ from tfport.layers.layouts import to_first, to_last
 from tfport.source.canonical import Canonical
 from tfport.source.models import activations
 from tfport.source.models.builder import INPUTS, _layout_name
-from tfport.source.models.class_call import Block, CallReader
+from tfport.source.models.class_blocks import Block
+from tfport.source.models.class_call import CallReader
 from tfport.source.models.class_init import Held, Plan, Reader, keras_base
 from tfport.source.models.class_trace import ClassTrace, NeedsLazy, NeedsRank, Open, with_rank
 from tfport.source.models.classes import INDENT, initial_values
@@ -185,6 +186,9 @@ class Group:
         for others in call.returned[1:]:
             outputs = [a if a.shape == b.shape else dataclasses.replace(a, shape=_common(a, b)) for a, b in zip(outputs, others)]
         arguments = [a.arg for a in plan.init.args.args[1:]] if plan.init else []
+        ends = [*call.inputs.values(), *outputs]
+        if len(outputs) > 1 and any(len(v.shape) > 3 for v in outputs) and any(isinstance(v.shape, Open) for v in ends):
+            raise Bail("images beside values of unknown rank at its boundary")  # compat.keras.call goes by the rank
         facts = self.walk.rewriter.facts
         defaults = {n: facts.of(d).value for n, d in plan.parameter_defaults().items()}
         block = Block(plan.node.name, list(call.inputs), list(call.inputs.values()), [_public(v) for v in outputs],
@@ -473,6 +477,9 @@ class Writer:
                                  "inputs": [_layout_name(v) for v in block.inputs],
                                  "outputs": [_layout_name(v) for v in block.outputs]}  # fmt: skip
         self.walk.record["models"][name] = _plain(entry)
+        for place, value in enumerate(block.outputs):
+            change = f"{_layout_name(value, True)} -> {_layout_name(value)}" if value.layout == "first" else None
+            self.walk.record["results"].append({"where": f"{name}.forward", "result": place, "layout": change})
         for argument, value in zip(block.parameters, block.inputs):
             if value.layout == "first":
                 change = f"{_layout_name(value, True)} -> {_layout_name(value)}"
