@@ -13,7 +13,7 @@ import torch
 
 from tfport.compat import autograd_graph, differentiation
 from tfport.compat.differentiation import NONE, differentiable, differentiate, fill_unconnected
-from tfport.compat.structures import flatten, pack
+from tfport.compat.structure import flatten, pack_sequence_as
 from tfport.rule import rule
 
 CONSTANTS = {"tf.UnconnectedGradients.NONE": "none", "tf.UnconnectedGradients.ZERO": "zero"}
@@ -137,7 +137,7 @@ class GradientTape:
         seeds = None if output_gradients is None else flatten(output_gradients)
         flat = flatten(sources)
         grads = self._differentiate(flatten(target), flat, seeds)
-        return pack(sources, fill_unconnected(grads, flat, unconnected_gradients))
+        return pack_sequence_as(sources, fill_unconnected(grads, flat, unconnected_gradients))
 
     def jacobian(self, target: torch.Tensor, sources: Any, unconnected_gradients: str = NONE,
                  parallel_iterations: int | None = None,
@@ -153,7 +153,7 @@ class GradientTape:
         grads = [
             None if g is None else g.reshape(*target.shape, *s.shape) for g, s in zip(rows, flat, strict=True)
         ]
-        return pack(sources, fill_unconnected(grads, flat, unconnected_gradients, target.shape))
+        return pack_sequence_as(sources, fill_unconnected(grads, flat, unconnected_gradients, target.shape))
 
     def batch_jacobian(self, target: torch.Tensor, source: torch.Tensor, unconnected_gradients: str = NONE,
                        parallel_iterations: int | None = None,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tfport.compat.autograd_graph import Node, leaves, node_of, walk
-from tfport.compat.structures import flatten, pack
+from tfport.compat.structure import flatten, pack_sequence_as
 
 ZERO = "zero"
 NONE = "none"
@@ -132,7 +132,7 @@ def with_gradient(function: Callable[..., Any], args: tuple[Any, ...], kwargs: d
         return [*flat, *of_variables]
 
     attached = _Attached.apply(backward, len(values), *values, *inputs, *read)
-    return pack(result, list(attached))
+    return pack_sequence_as(result, list(attached))
 
 
 def _parameters(function: Callable[..., Any]) -> set[str]:

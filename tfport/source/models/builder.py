@@ -236,7 +236,7 @@ def functional(walk: Walk, stmts: Sequence[ast.stmt], owner: ast.AST) -> None:
                 _check(walk, built, owner, last, model)
         except Bail:
             continue
-        _write(walk, built, owner, last, model)
+        write(walk, built, owner, last, model, "functional", ordered_records(built))
 
 
 def _check(walk: Walk, built: Built, owner: ast.AST, last: ast.stmt, model: ast.Call) -> None:
@@ -254,32 +254,34 @@ def _check(walk: Walk, built: Built, owner: ast.AST, last: ast.stmt, model: ast.
         raise Bail("a model without modules")
 
 
-def _write(walk: Walk, built: Built, owner: ast.AST, last: ast.stmt, model: ast.Call) -> None:
-    target = last.targets[0] if isinstance(last, ast.Assign) else None
+def write(walk: Walk, built: Built, owner: ast.AST, statement: ast.stmt, model: ast.Call, kind: str,
+          layers: list[dict[str, Any]]) -> None:  # fmt: skip
+    """Put the class above the statement, its construction in the place of the model's call, and the model in the record."""
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
     keras_name = next((walk.rewriter.facts.of(k.value).value for k in model.keywords if k.arg == "name"), None)
+    builder = getattr(owner, "name", None)
     name = class_name(
         walk,
         keras_name if isinstance(keras_name, str) else None,
-        getattr(owner, "name", None),
+        builder,
         target.id if isinstance(target, ast.Name) else None,
     )
     modules = list(built.trace.modules.values())
     parameters = outer_names(walk, modules, owner)
     text = class_text(walk, name, parameters, modules, [n for n, _ in built.inputs], built.forward)
-    walk.insert_class(last, text)
-    for statement in built.consumed:
-        walk.remove(statement)
-        walk.keep_comments(statement)
-        walk.skip.add(statement)
+    walk.insert_class(statement, text)
+    for consumed in built.consumed:
+        walk.remove(consumed)
+        walk.keep_comments(consumed)
+        walk.skip.add(consumed)
     start, end = walk.source.span(model)
-    walk.rewriter.change(start, end, f"{name}({', '.join(parameters)})", last)
+    walk.rewriter.change(start, end, f"{name}({', '.join(parameters)})", statement)
     walk.skip.update(ast.walk(model))
     walk.models[name] = [v.layout for _, v in built.inputs]
     walk.constructed[model] = name
     for spec in built.trace.recorded:
         walk.rewriter.tiers.inlined[spec.rule.primary] += 1
-    layers = ordered_records(built)
-    note_model(walk, name, "functional", layers, built.inputs, built.outputs, getattr(owner, "name", None), last)
+    note_model(walk, name, kind, layers, built.inputs, built.outputs, builder, statement)
 
 
 def ordered_records(built: Built) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
-from tfport.source.models.builder import INPUTS, Built, Builder, note_model, outer_names
-from tfport.source.models.classes import Line, class_name, class_text
+from tfport.source.models.builder import INPUTS, Built, Builder, write
+from tfport.source.models.classes import Line
 from tfport.source.models.spec import Bail, LayerSpec, layer_rule, read, shape_of
 from tfport.source.models.trace import Trace, Value, traced
 from tfport.source.text import Fragment
@@ -39,7 +39,9 @@ def sequential(walk: Walk, stmts: list[ast.stmt], owner: ast.AST) -> None:
             built = traced(walk.rewriter, lambda trace: _trace(walk, trace, current, specs))
         except Bail:
             continue
-        _write(walk, stack, built, owner)
+        walk.keep_comments(stack.call)
+        layers = list(built.trace.recorded.values())
+        write(walk, built, owner, stack.statement, stack.call, "sequential", layers)
 
 
 def _stacks(walk: Walk, stmts: list[ast.stmt]) -> Iterator[Stack]:
@@ -122,33 +124,4 @@ def _trace(walk: Walk, trace: Trace, stack: Stack, specs: dict[ast.AST, LayerSpe
     if not trace.modules:
         raise Bail("a model without modules")
     forward.append(Line(f"return {result.text.text}"))
-    return Built(trace, [("x", start)], [result], forward, [], set())
-
-
-def _write(walk: Walk, stack: Stack, built: Built, owner: ast.AST) -> None:
-    statement = stack.statement
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-    keras_name = next((walk.rewriter.facts.of(k.value).value for k in stack.call.keywords if k.arg == "name"), None)
-    name = class_name(
-        walk,
-        keras_name if isinstance(keras_name, str) else None,
-        getattr(owner, "name", None),
-        target.id if isinstance(target, ast.Name) else None,
-    )
-    modules = list(built.trace.modules.values())
-    parameters = outer_names(walk, modules, owner)
-    walk.insert_class(statement, class_text(walk, name, parameters, modules, ["x"], built.forward))
-    start, end = walk.source.span(stack.call)
-    walk.rewriter.change(start, end, f"{name}({', '.join(parameters)})", statement)
-    walk.skip.update(ast.walk(stack.call))
-    walk.keep_comments(stack.call)
-    for added in stack.added:
-        walk.remove(added)
-        walk.keep_comments(added)
-        walk.skip.add(added)
-    walk.models[name] = [v.layout for _, v in built.inputs]
-    walk.constructed[stack.call] = name
-    for spec in built.trace.recorded:
-        walk.rewriter.tiers.inlined[spec.rule.primary] += 1
-    layers = list(built.trace.recorded.values())
-    note_model(walk, name, "sequential", layers, built.inputs, built.outputs, getattr(owner, "name", None), statement)
+    return Built(trace, [("x", start)], [result], forward, list(stack.added), set())
