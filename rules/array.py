@@ -85,7 +85,7 @@ def split(value: Tensor, num_or_size_splits, axis=0, num=None, name="split"):
     if isinstance(num_or_size_splits, int):
         return torch.chunk(value, num_or_size_splits, dim=axis)
     if isinstance(num_or_size_splits, (list, tuple)) and -1 not in num_or_size_splits:
-        return torch.split(value, num_or_size_splits, dim=axis)
+        return torch.split(value, num_or_size_splits, dim=axis)  # type: ignore[arg-type]
     return _split(value, num_or_size_splits, axis)
 
 
@@ -115,7 +115,9 @@ def squeeze(input: Tensor, axis=None, name=None):
     return torch.squeeze(input, dim=axis)
 
 
-@rule("tf.expand_dims", "tf.keras.backend.expand_dims", renamed={"dim": "axis", "x": "input"}, returns="input")
+@rule(
+    "tf.expand_dims", "tf.keras.backend.expand_dims", renamed={"dim": "axis", "x": "input"}, returns="input"
+)
 @prove(f32(2, 3), 0)
 @prove(f32(2, 3), axis=-1)
 @prove(i32(2, 3), axis=1)
@@ -271,7 +273,11 @@ def broadcast_to(input: Tensor, shape, name=None):
 def pad(tensor: Tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
     """Values added before and after each axis; F.pad lists the pairs from the last axis on. SYMMETRIC repeats the
     edge itself, REFLECT does not; torch has no twin for the first, and for the second on few ranks only."""
-    if mode == "CONSTANT" and isinstance(paddings, (list, tuple)) and isinstance(constant_values, (int, float)):
+    if (
+        mode == "CONSTANT"
+        and isinstance(paddings, (list, tuple))
+        and isinstance(constant_values, (int, float))
+    ):
         first = paddings[0]
         last = paddings[-1]
         if len(paddings) == 4 and first[0] == 0 and first[1] == 0 and last[0] == 0 and last[1] == 0:
@@ -285,7 +291,11 @@ def pad(tensor: Tensor, paddings, mode="CONSTANT", constant_values=0, name=None)
         if len(paddings) == 2:
             return F.pad(tensor, (last[0], last[1], first[0], first[1]), value=constant_values)
         if len(paddings) == 3:
-            return F.pad(tensor, (last[0], last[1], widths[1][0], widths[1][1], first[0], first[1]), value=constant_values)
+            return F.pad(
+                tensor,
+                (last[0], last[1], widths[1][0], widths[1][1], first[0], first[1]),
+                value=constant_values,
+            )
     return _pad(tensor, paddings, mode, constant_values)
 
 
@@ -320,7 +330,11 @@ def _pad(tensor, paddings, mode, constant_values):
 @prove(f32(2, 3), array([[1, 0], [0, 2]], "int32"))
 def pad_v1(tensor: Tensor, paddings, mode="CONSTANT", name=None, constant_values=0):
     """tf.pad with TensorFlow 1's order of arguments."""
-    if mode == "CONSTANT" and isinstance(paddings, (list, tuple)) and isinstance(constant_values, (int, float)):
+    if (
+        mode == "CONSTANT"
+        and isinstance(paddings, (list, tuple))
+        and isinstance(constant_values, (int, float))
+    ):
         first = paddings[0]
         last = paddings[-1]
         if len(paddings) == 4 and first[0] == 0 and first[1] == 0 and last[0] == 0 and last[1] == 0:
@@ -334,7 +348,11 @@ def pad_v1(tensor: Tensor, paddings, mode="CONSTANT", name=None, constant_values
         if len(paddings) == 2:
             return F.pad(tensor, (last[0], last[1], first[0], first[1]), value=constant_values)
         if len(paddings) == 3:
-            return F.pad(tensor, (last[0], last[1], widths[1][0], widths[1][1], first[0], first[1]), value=constant_values)
+            return F.pad(
+                tensor,
+                (last[0], last[1], widths[1][0], widths[1][1], first[0], first[1]),
+                value=constant_values,
+            )
     return _pad(tensor, paddings, mode, constant_values)
 
 
@@ -407,7 +425,9 @@ def ensure_shape(x: Tensor, shape, name=None):
 def _ensure_shape(x, shape):
     if shape is not None:
         wanted = list(shape)
-        fits = len(wanted) == x.ndim and all(w is None or int(w) == s for w, s in zip(wanted, x.shape, strict=True))
+        fits = len(wanted) == x.ndim and all(
+            w is None or int(w) == s for w, s in zip(wanted, x.shape, strict=True)
+        )
         if not fits:
             raise ValueError(f"shape {tuple(x.shape)} is not {tuple(wanted)}")
     return x

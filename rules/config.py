@@ -18,7 +18,9 @@ class PhysicalDevice(NamedTuple):
     @property
     def torch_device(self):
         """What ``.to()`` takes."""
-        kind, _, number = self.name.removeprefix("/").removeprefix("physical_").removeprefix("device:").partition(":")
+        kind, _, number = (
+            self.name.removeprefix("/").removeprefix("physical_").removeprefix("device:").partition(":")
+        )
         return torch.device("cuda", int(number)) if kind == "GPU" else torch.device("cpu")
 
 

@@ -150,7 +150,10 @@ def _running(fn, elems, initializer, reverse):
 def _slices(elems):
     tensors = structure.map_structure(to_tensor, elems) if structure.is_nested(elems) else to_tensor(elems)
     flat = structure.flatten(tensors)
-    return [structure.pack_sequence_as(elems, list(parts)) for parts in zip(*(t.unbind(0) for t in flat), strict=True)]
+    return [
+        structure.pack_sequence_as(elems, list(parts))
+        for parts in zip(*(t.unbind(0) for t in flat), strict=True)
+    ]
 
 
 def _stacked(results):

@@ -110,6 +110,9 @@ def _eye(rows, columns, batch, dtype):
 
 @rule("tf.constant", returns="dtype|value")
 @prove(3)
+@prove(2**40)
+@prove([[1, -(2**31) - 1]])
+@prove([2**40, 0.5])
 @prove(2.5)
 @prove(True)
 @prove([1, 2])
@@ -132,7 +135,7 @@ def constant(value, dtype=None, shape=None, name="Const", verify_shape=False):
         if isinstance(value, (bool, float)):
             return torch.tensor(value, dtype=dtype)
         if isinstance(value, int) and dtype is None:
-            return torch.tensor(value, dtype=torch.int32)
+            return torch.tensor(value, dtype=literal_dtype(value))
         if isinstance(value, int):
             return torch.tensor(value, dtype=dtype)
         if literal_dtype(value) is not None and dtype is not None:
@@ -175,7 +178,7 @@ def convert_to_tensor(value: Operand, dtype=None, dtype_hint=None, name=None, sp
     if isinstance(value, (bool, float)):
         return torch.tensor(value, dtype=dtype)
     if isinstance(value, int) and dtype is None:
-        return torch.tensor(value, dtype=torch.int32)
+        return torch.tensor(value, dtype=literal_dtype(value))
     if isinstance(value, int):
         return torch.tensor(value, dtype=dtype)
     if literal_dtype(value) == torch.float32 and dtype is None:
@@ -187,7 +190,9 @@ def convert_to_tensor(value: Operand, dtype=None, dtype_hint=None, name=None, sp
 
 def _same(tensor, dtype):
     if tensor.dtype != dtype:
-        raise ValueError(f"the tensor is {tensor.dtype}, {dtype} was asked for; TensorFlow does not cast here")
+        raise ValueError(
+            f"the tensor is {tensor.dtype}, {dtype} was asked for; TensorFlow does not cast here"
+        )
     return tensor
 
 
@@ -228,7 +233,9 @@ def _range(start, limit, delta, dtype):
     first, last, step = (np.asarray(p.detach().to(dtype).cpu())[()] for p in parts)
     if step == 0 or (last - first) * (1 if step > 0 else -1) < 0:
         raise ValueError(f"tf.range({first}, {last}, {step}) does not reach its limit")
-    count = math.ceil(abs((last - first) / step)) if dtype.is_floating_point else len(_steps(first, last, step))
+    count = (
+        math.ceil(abs((last - first) / step)) if dtype.is_floating_point else len(_steps(first, last, step))
+    )
     return (torch.arange(count, device=device) * step + first).to(dtype)
 
 
@@ -335,7 +342,9 @@ def meshgrid(*args, indexing="xy", name=None):
     """Coordinate grids; the first two axes are swapped by default ("xy"), unlike torch's default."""
     axes = [to_tensor(a).reshape(-1) for a in args]
     rank = len(axes)
-    places = [1, 0, *list(np.arange(2, rank))] if indexing == "xy" and rank > 1 else list(np.arange(rank))
+    places = np.arange(rank).tolist()
+    if indexing == "xy" and rank > 1:
+        places[:2] = [1, 0]
     shape = [1] * rank
     for axis, place in zip(axes, places, strict=True):
         shape[place] = axis.numel()

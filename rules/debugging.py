@@ -83,7 +83,9 @@ def _near(x, y, rtol, atol, message, data):
     second = to_tensor(y, first.dtype, first.device)
     ten = 10 * torch.finfo(first.dtype).eps
     limit = (ten if atol is None else atol) + (ten if rtol is None else rtol) * second.abs()
-    return hold((first - second).abs() <= limit, message, "x and y equal to tolerance", data or [first, second])
+    return hold(
+        (first - second).abs() <= limit, message, "x and y equal to tolerance", data or [first, second]
+    )
 
 
 @rule("tf.debugging.assert_positive", "tf.assert_positive", returns="python", pure=False, version=2)

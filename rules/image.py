@@ -52,7 +52,12 @@ def rot90(image: Tensor, k=1, name=None):
 @prove(f32(5, 6, 3), -1, 2, 3, 3, raises=True)
 def crop_to_bounding_box(image: Tensor, offset_height, offset_width, target_height, target_width):
     """The window of this size at this place; it must lie inside."""
-    if isinstance(offset_height, int) and offset_height >= 0 and isinstance(offset_width, int) and offset_width >= 0:
+    if (
+        isinstance(offset_height, int)
+        and offset_height >= 0
+        and isinstance(offset_width, int)
+        and offset_width >= 0
+    ):
         return image.narrow(-3, offset_height, target_height).narrow(-2, offset_width, target_width)
     return _crop(image, offset_height, offset_width, target_height, target_width)
 
@@ -78,7 +83,9 @@ def _pad(image, top, left, height, width):
     top, left, height, width = (int(n) for n in (top, left, height, width))
     below, right = height - top - image.shape[-3], width - left - image.shape[-2]
     if min(top, left, below, right) < 0:
-        raise ValueError(f"an image of {list(image.shape)} at ({top}, {left}) does not fit into {height} by {width}")
+        raise ValueError(
+            f"an image of {list(image.shape)} at ({top}, {left}) does not fit into {height} by {width}"
+        )
     return F.pad(image, (0, 0, left, right, top, below))
 
 
@@ -97,7 +104,13 @@ def _crop_or_pad(image, height, width):
     if height <= 0 or width <= 0:
         raise ValueError(f"the size must be positive, got {height} by {width}")
     rows, columns = image.shape[-3], image.shape[-2]
-    cut = _crop(image, max((rows - height) // 2, 0), max((columns - width) // 2, 0), min(height, rows), min(width, columns))
+    cut = _crop(
+        image,
+        max((rows - height) // 2, 0),
+        max((columns - width) // 2, 0),
+        min(height, rows),
+        min(width, columns),
+    )
     return _pad(cut, max((height - rows) // 2, 0), max((width - columns) // 2, 0), height, width)
 
 
@@ -125,10 +138,17 @@ def _patches(images, sizes, strides, rates, padding):
     step = _windows.per_axis(strides, 2, True, "strides")
     rate = _windows.per_axis(rates, 2, True, "rates")
     planes = images.permute(0, 3, 1, 2)
-    planes = _windows.pad(planes, _windows.paddings(padding, planes.shape[2:], (height, width), step, rate, True))
+    planes = _windows.pad(
+        planes, _windows.paddings(padding, planes.shape[2:], (height, width), step, rate, True)
+    )
     reach = [planes.shape[2] - (height - 1) * rate[0], planes.shape[3] - (width - 1) * rate[1]]
     cells = [
-        planes[:, :, y * rate[0] : y * rate[0] + reach[0] : step[0], x * rate[1] : x * rate[1] + reach[1] : step[1]]
+        planes[
+            :,
+            :,
+            y * rate[0] : y * rate[0] + reach[0] : step[0],
+            x * rate[1] : x * rate[1] + reach[1] : step[1],
+        ]
         for y in range(height)
         for x in range(width)
     ]

@@ -58,7 +58,9 @@ def _tripled(images):
 @rule("tf.image.rgb_to_hsv", returns="images")
 @prove(f32(5, 6, 3, low=0.0, high=1.0), grad=False)
 @prove(f64(2, 5, 6, 3, low=0.0, high=1.0), grad=False)
-@prove(array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 0.5, 0.5]]), grad=False)
+@prove(
+    array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 0.5, 0.5]]), grad=False
+)
 def rgb_to_hsv(images: Tensor, name=None):
     """Hue, saturation and value, all in [0, 1]."""
     return _pixels.rgb_to_hsv(images)

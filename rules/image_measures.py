@@ -75,7 +75,12 @@ def _parts(a, b, white, size, sigma, k1, k2):
 @rule("tf.image.ssim", returns="float32")
 @prove(f32(2, 15, 16, 3, low=0.0, high=1.0), f32(2, 15, 16, 3, low=0.0, high=1.0, seed=1), 1.0)
 @prove(u8(12, 13, 1, high=256), u8(12, 13, 1, high=256, seed=1), max_val=255, filter_size=5, filter_sigma=1.0)
-@prove(f32(2, 15, 16, 3, low=0.0, high=1.0), f32(2, 15, 16, 3, low=0.0, high=1.0, seed=1), 1.0, return_index_map=True)
+@prove(
+    f32(2, 15, 16, 3, low=0.0, high=1.0),
+    f32(2, 15, 16, 3, low=0.0, high=1.0, seed=1),
+    1.0,
+    return_index_map=True,
+)
 @prove(f32(2, 8, 16, 3), f32(2, 8, 16, 3), 1.0, raises=True)
 def ssim(img1: Tensor, img2: Tensor, max_val, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03,
          return_index_map=False):  # fmt: skip
@@ -98,7 +103,9 @@ def sobel_edges(image: Tensor):
 
 
 def _sobel(image):
-    down = torch.tensor([[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]], dtype=image.dtype, device=image.device)
+    down = torch.tensor(
+        [[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]], dtype=image.dtype, device=image.device
+    )
     kernels = torch.stack([down, down.T]).unsqueeze(1).repeat(image.shape[-1], 1, 1, 1)
     planes = F.pad(image.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="reflect")
     edges = F.conv2d(planes, kernels, groups=image.shape[-1])
@@ -116,14 +123,16 @@ def image_gradients(image: Tensor):
 def _gradients(image):
     if image.ndim != 4:
         raise ValueError(f"the image must have 4 axes, got shape {list(image.shape)}")
-    return _windows.pad(image.diff(dim=1), [(0, 1), (0, 0), (0, 0)]), _windows.pad(image.diff(dim=2), [(0, 1), (0, 0)])
+    return _windows.pad(image.diff(dim=1), [(0, 1), (0, 0), (0, 0)]), _windows.pad(
+        image.diff(dim=2), [(0, 1), (0, 0)]
+    )
 
 
 def _suppressed(boxes, scores, most, overlap, least):
     y1, x1 = torch.minimum(boxes[:, 0], boxes[:, 2]), torch.minimum(boxes[:, 1], boxes[:, 3])
     y2, x2 = torch.maximum(boxes[:, 0], boxes[:, 2]), torch.maximum(boxes[:, 1], boxes[:, 3])
     areas = (y2 - y1) * (x2 - x1)
-    kept = []
+    kept: list[int] = []
     for at in torch.sort(scores, descending=True, stable=True).indices.tolist():
         if len(kept) >= most or not scores[at] > least:
             break
@@ -139,7 +148,15 @@ def _suppressed(boxes, scores, most, overlap, least):
     return torch.tensor(kept, dtype=torch.int32, device=boxes.device)
 
 
-_BOXES = array([[0.0, 0.0, 1.0, 1.0], [0.1, 0.1, 1.1, 1.1], [0.0, 0.0, 0.2, 0.2], [1.0, 1.0, 0.0, 0.0], [2.0, 2.0, 3.0, 3.0]])
+_BOXES = array(
+    [
+        [0.0, 0.0, 1.0, 1.0],
+        [0.1, 0.1, 1.1, 1.1],
+        [0.0, 0.0, 0.2, 0.2],
+        [1.0, 1.0, 0.0, 0.0],
+        [2.0, 2.0, 3.0, 3.0],
+    ]
+)
 _SCORES = array([0.9, 0.8, 0.7, 0.95, 0.7])
 
 

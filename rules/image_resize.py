@@ -63,7 +63,9 @@ def resize(images: Tensor, size, method="bilinear", preserve_aspect_ratio=False,
 @prove(f32(2, 9, 8, 3), size=[6, 6], preserve_aspect_ratio=True)
 @prove(u8(5, 6, 3), [8, 3])
 @prove(u8(5, 6, 3), [5, 6])
-def resize_images(images: Tensor, size, method=0, align_corners=False, preserve_aspect_ratio=False, name=None):
+def resize_images(
+    images: Tensor, size, method=0, align_corners=False, preserve_aspect_ratio=False, name=None
+):
     """TensorFlow 1 samples at i * scale, without half pixels: an image shifts by up to half a cell."""
     return _resizing.to_size(images, size, preserve_aspect_ratio, method, align_corners, False, False)
 
@@ -141,7 +143,9 @@ def resize_image_with_pad(image: Tensor, target_height, target_width, method=0, 
 
 
 def _boxes(image, boxes, indices, crop_size, method, outside):
-    height, width = (int(n) for n in (crop_size.tolist() if isinstance(crop_size, torch.Tensor) else crop_size))
+    height, width = (
+        int(n) for n in (crop_size.tolist() if isinstance(crop_size, torch.Tensor) else crop_size)
+    )
     rows, columns = image.shape[1], image.shape[2]
 
     def at(low, high, size, wanted):
@@ -164,16 +168,39 @@ def _boxes(image, boxes, indices, crop_size, method, outside):
         top, left = torch.floor(y), torch.floor(x)
         down, right = (y - top)[:, :, None, None], (x - left)[:, None, :, None]
         upper = cell(top, left) + (cell(top, torch.ceil(x)) - cell(top, left)) * right
-        lower = cell(torch.ceil(y), left) + (cell(torch.ceil(y), torch.ceil(x)) - cell(torch.ceil(y), left)) * right
+        lower = (
+            cell(torch.ceil(y), left)
+            + (cell(torch.ceil(y), torch.ceil(x)) - cell(torch.ceil(y), left)) * right
+        )
         result = upper + (lower - upper) * down
     return torch.where(inside[..., None], result, torch.full_like(result, outside))
 
 
 @rule("tf.image.crop_and_resize", renamed={"box_ind": "box_indices"}, returns="float32")
-@prove(f32(2, 5, 6, 3), array([[0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.7, 0.9]]), array([0, 1], "int32"), [4, 3], grad=False)
-@prove(f32(2, 5, 6, 3), array([[-0.2, 0.0, 1.3, 1.0]]), array([1], "int32"), [4, 3], extrapolation_value=7.0, grad=False)
-@prove(f32(2, 5, 6, 3), array([[0.9, 0.0, 0.1, 1.0]]), array([1], "int32"), [4, 1], method="nearest", grad=False)
-@prove(image=u8(1, 5, 6, 3), boxes=array([[0.2, 0.1, 0.8, 0.9]]), box_indices=array([0], "int32"), crop_size=[2, 2])
+@prove(
+    f32(2, 5, 6, 3),
+    array([[0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.7, 0.9]]),
+    array([0, 1], "int32"),
+    [4, 3],
+    grad=False,
+)
+@prove(
+    f32(2, 5, 6, 3),
+    array([[-0.2, 0.0, 1.3, 1.0]]),
+    array([1], "int32"),
+    [4, 3],
+    extrapolation_value=7.0,
+    grad=False,
+)
+@prove(
+    f32(2, 5, 6, 3), array([[0.9, 0.0, 0.1, 1.0]]), array([1], "int32"), [4, 1], method="nearest", grad=False
+)
+@prove(
+    image=u8(1, 5, 6, 3),
+    boxes=array([[0.2, 0.1, 0.8, 0.9]]),
+    box_indices=array([0], "int32"),
+    crop_size=[2, 2],
+)
 def crop_and_resize(image: Tensor, boxes: Tensor, box_indices: Indices = None, crop_size=None, method="bilinear",
                     extrapolation_value=0.0, name=None):  # fmt: skip
     """Boxes [y1, x1, y2, x2] as fractions of size - 1, cut out and resized; float32."""

@@ -109,7 +109,9 @@ def _scatter_nd(indices, updates, shape):
 @prove(f32(3, 4), array([[0], [2]], "int64"), updates=f32(2, 4))
 @prove(i32(3, 4), [[0, 1], [2, 2]], [7, 8])
 @prove(f32(3, 2), array([[0, -1]], "int32"), f32(1), raises=True)
-def tensor_scatter_nd_update(tensor: Tensor, indices: Indices, updates: Tensor, name=None, bad_indices_policy=""):
+def tensor_scatter_nd_update(
+    tensor: Tensor, indices: Indices, updates: Tensor, name=None, bad_indices_policy=""
+):
     """A copy of ``tensor`` with ``updates`` at ``indices``. Which of two updates of one place stays is not defined."""
     return scattered(tensor, indices, updates, False)
 
@@ -117,14 +119,18 @@ def tensor_scatter_nd_update(tensor: Tensor, indices: Indices, updates: Tensor, 
 @rule("tf.tensor_scatter_nd_add", "tf.tensor_scatter_add", returns="tensor")
 @prove(f32(5), array([[1], [3], [1]], "int32"), f32(3))
 @prove(f32(3, 4), array([[0], [2]], "int64"), updates=f32(2, 4))
-def tensor_scatter_nd_add(tensor: Tensor, indices: Indices, updates: Tensor, bad_indices_policy="", name=None):
+def tensor_scatter_nd_add(
+    tensor: Tensor, indices: Indices, updates: Tensor, bad_indices_policy="", name=None
+):
     """A copy of ``tensor`` with ``updates`` added at ``indices``; duplicates sum up."""
     return scattered(tensor, indices, updates, True)
 
 
 @rule("tf.tensor_scatter_nd_sub", "tf.tensor_scatter_sub", returns="tensor")
 @prove(f32(5), array([[1], [3], [1]], "int32"), f32(3))
-def tensor_scatter_nd_sub(tensor: Tensor, indices: Indices, updates: Tensor, bad_indices_policy="", name=None):
+def tensor_scatter_nd_sub(
+    tensor: Tensor, indices: Indices, updates: Tensor, bad_indices_policy="", name=None
+):
     """A copy of ``tensor`` with ``updates`` subtracted at ``indices``; duplicates sum up."""
     return scattered(tensor, indices, -updates, True)
 
@@ -132,14 +138,18 @@ def tensor_scatter_nd_sub(tensor: Tensor, indices: Indices, updates: Tensor, bad
 @rule("tf.tensor_scatter_nd_max", returns="tensor")
 @prove(f32(5), array([[1], [3], [1]], "int32"), f32(3), grad=False)
 @prove(i32(3, 2), array([[1], [1]], "int32"), i32(2, 2))
-def tensor_scatter_nd_max(tensor: Tensor, indices: Indices, updates: Tensor, bad_indices_policy="", name=None):
+def tensor_scatter_nd_max(
+    tensor: Tensor, indices: Indices, updates: Tensor, bad_indices_policy="", name=None
+):
     """A copy of ``tensor`` with the largest of its value and the updates at ``indices``."""
     return _reduced(tensor, indices, updates, "amax")
 
 
 @rule("tf.tensor_scatter_nd_min", returns="tensor")
 @prove(f32(5), array([[1], [3], [1]], "int32"), f32(3), grad=False)
-def tensor_scatter_nd_min(tensor: Tensor, indices: Indices, updates: Tensor, bad_indices_policy="", name=None):
+def tensor_scatter_nd_min(
+    tensor: Tensor, indices: Indices, updates: Tensor, bad_indices_policy="", name=None
+):
     """A copy of ``tensor`` with the smallest of its value and the updates at ``indices``."""
     return _reduced(tensor, indices, updates, "amin")
 
@@ -260,7 +270,9 @@ def _slice(tensor, begin, size):
     for axis, (first, count) in enumerate(zip(ints(begin), ints(size), strict=True)):
         length = tensor.shape[axis] - first if count == -1 else count
         if first < 0 or length < 0 or first + length > tensor.shape[axis]:
-            raise ValueError(f"slice {first}:{first + length} of axis {axis} is not inside {tuple(tensor.shape)}")
+            raise ValueError(
+                f"slice {first}:{first + length} of axis {axis} is not inside {tuple(tensor.shape)}"
+            )
         tensor = tensor.narrow(axis, first, length)
     return tensor
 

@@ -192,7 +192,9 @@ class RandomUniform(_Drawn):
 class VarianceScalingV1(_Scaling):
     """Variance scale / fan, fans of the shape [..., in, out]."""
 
-    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None, dtype=torch.float32):
+    def __init__(
+        self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None, dtype=torch.float32
+    ):
         if scale <= 0:
             raise ValueError(f"scale must be positive, got {scale}")
         self.scale, self.mode, self.seed, self.dtype = scale, mode, seed, dtype
@@ -364,7 +366,7 @@ class ConstantV2(_Initializer):
     def __init__(self, value=0, support_partition=False):
         self.value, self.support_partition = value, support_partition
 
-    def __call__(self, shape, dtype=None, **unused):
+    def __call__(self, shape, dtype=None, **unused):  # type: ignore[override]
         value, wanted = _to_tensor(self.value), _initial.sizes(shape)
         value = value if dtype is None else value.to(_as_dtype(dtype))
         return value.expand(wanted).clone() if value.numel() == 1 else value.reshape(wanted)

@@ -29,7 +29,9 @@ def image_data_format():
 def set_image_data_format(data_format):
     """Only "channels_last" can be set."""
     if data_format != "channels_last":
-        raise NotImplementedError("channels_first: write the program in channels_last; it becomes NCHW in torch")
+        raise NotImplementedError(
+            "channels_first: write the program in channels_last; it becomes NCHW in torch"
+        )
 
 
 @rule("tf.keras.backend.backend", "tf.keras.config.backend", returns="python")
@@ -81,7 +83,9 @@ def get_source_inputs(tensor):
 @prove((16, 16, 3), 224, 32, "channels_last", False, raises=True)
 def obtain_input_shape(input_shape, default_size, min_size, data_format, require_flatten, weights=None):
     """The input shape of an image classifier, checked: (height, width, channels)."""
-    return _applications.input_shape(input_shape, default_size, min_size, data_format, require_flatten, weights)
+    return _applications.input_shape(
+        input_shape, default_size, min_size, data_format, require_flatten, weights
+    )
 
 
 @rule("tf.keras.applications.imagenet_utils.validate_activation", returns="python")
@@ -93,7 +97,9 @@ def validate_activation(classifier_activation, weights):
     if weights is not None and _activations.get(classifier_activation) not in (
         _activations.get("softmax"), _activations.get(None)
     ):  # fmt: skip
-        raise ValueError(f"pretrained weights go with softmax or no activation, not {classifier_activation!r}")
+        raise ValueError(
+            f"pretrained weights go with softmax or no activation, not {classifier_activation!r}"
+        )
 
 
 @rule("tf.keras.applications.imagenet_utils.correct_pad", returns="python")

@@ -189,7 +189,9 @@ def less(x: Tensor, y: Tensor):
     return torch.lt(x, y)
 
 
-@rule("tf.keras.backend.less_equal", "tf.keras.ops.less_equal", renamed={"x1": "x", "x2": "y"}, returns="bool")
+@rule(
+    "tf.keras.backend.less_equal", "tf.keras.ops.less_equal", renamed={"x1": "x", "x2": "y"}, returns="bool"
+)
 @prove(f32(4), f32(4, seed=1), grad=False)
 @prove(i32(4), 3)
 def less_equal(x: Tensor, y: Tensor):
@@ -209,7 +211,12 @@ def greater(x: Tensor, y: Tensor):
     return torch.gt(x, y)
 
 
-@rule("tf.keras.backend.greater_equal", "tf.keras.ops.greater_equal", renamed={"x1": "x", "x2": "y"}, returns="bool")
+@rule(
+    "tf.keras.backend.greater_equal",
+    "tf.keras.ops.greater_equal",
+    renamed={"x1": "x", "x2": "y"},
+    returns="bool",
+)
 @prove(f32(4), f32(4, seed=1), grad=False)
 @prove(i32(4), 3)
 def greater_equal(x: Tensor, y: Tensor):
@@ -277,7 +284,9 @@ def sparse_categorical_crossentropy(target, output: Tensor, from_logits=False, a
 
 
 def _sparse(target, output, from_logits, axis, ignore_class):
-    logs = torch.log_softmax(output, dim=axis) if from_logits else torch.log(torch.clamp(output, 1e-7, 1 - 1e-7))
+    logs = (
+        torch.log_softmax(output, dim=axis) if from_logits else torch.log(torch.clamp(output, 1e-7, 1 - 1e-7))
+    )
     if not from_logits:
         logs = torch.log_softmax(logs, dim=axis)
     place = target.to(output.device).long()

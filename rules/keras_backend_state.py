@@ -39,7 +39,12 @@ def update_sub(x, decrement):
     return _variables.assign_sub(x, decrement)
 
 
-@rule("tf.keras.backend.moving_average_update", returns="x", pure=False, proved_by="tests/compat/test_keras_state.py")
+@rule(
+    "tf.keras.backend.moving_average_update",
+    returns="x",
+    pure=False,
+    proved_by="tests/compat/test_keras_state.py",
+)
 def moving_average_update(x, value, momentum):
     """The variable becomes ``x * momentum + value * (1 - momentum)``; torch's BatchNorm calls 1 - momentum momentum."""
     return _moved(x, value, momentum)
@@ -50,13 +55,20 @@ def _moved(x, value, momentum):
     return _variables.assign(x, x.detach() * momentum + value * (1.0 - momentum))
 
 
-@rule("tf.keras.backend.set_value", returns="python", pure=False, proved_by="tests/compat/test_keras_state.py")
+@rule(
+    "tf.keras.backend.set_value", returns="python", pure=False, proved_by="tests/compat/test_keras_state.py"
+)
 def set_value(x, value):
     """Write an array, list or number into the variable; dtype and shape are the variable's."""
     return _set(x, value)
 
 
-@rule("tf.keras.backend.batch_set_value", returns="python", pure=False, proved_by="tests/compat/test_keras_state.py")
+@rule(
+    "tf.keras.backend.batch_set_value",
+    returns="python",
+    pure=False,
+    proved_by="tests/compat/test_keras_state.py",
+)
 def batch_set_value(tuples):
     """Write values into variables: pairs of a variable and a value."""
     return _set_all(tuples)

@@ -116,13 +116,19 @@ def deserialize(config, custom_objects=None):
 @rule("tf.keras.constraints.serialize", returns="python", proved_by="tests/compat/test_keras_state.py")
 def serialize(constraint):
     """A configuration that ``deserialize`` takes."""
-    return None if constraint is None else {"class_name": type(constraint).__name__, "config": constraint.get_config()}
+    return (
+        None
+        if constraint is None
+        else {"class_name": type(constraint).__name__, "config": constraint.get_config()}
+    )
 
 
 def _found(identifier, known=None):
     if identifier is None or (callable(identifier) and not isinstance(identifier, type)):
         return identifier
-    name, config = (identifier["class_name"], identifier["config"]) if isinstance(identifier, dict) else (identifier, {})
+    name, config = (
+        (identifier["class_name"], identifier["config"]) if isinstance(identifier, dict) else (identifier, {})
+    )
     kind = name if isinstance(name, type) else {**_BY_NAME, **(known or {})}.get(name)
     if kind is None:
         raise ValueError(f"{identifier!r} is no constraint; known are {', '.join(sorted(_BY_NAME))}")

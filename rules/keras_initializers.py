@@ -21,7 +21,6 @@ class Initializer(_Initializer):
     """What a program subclasses: __call__(shape, dtype)."""
 
 
-
 @rule("tf.keras.initializers.Zeros", "tf.initializers.Zeros", "tf.keras.initializers.zeros")
 @prove(then=((2, 3),))
 @prove(then=((2, 3), torch.int32))
@@ -33,7 +32,6 @@ class Zeros(_Initializer):
         return torch.zeros(shape, dtype=dtype)
 
 
-
 @rule("tf.keras.initializers.Ones", "tf.initializers.Ones", "tf.keras.initializers.ones")
 @prove(then=((2, 3),))
 @prove(then=((2, 3), torch.int32))
@@ -43,7 +41,6 @@ class Ones(_Initializer):
 
     def make(self, shape, dtype):
         return torch.ones(shape, dtype=dtype)
-
 
 
 @rule("tf.keras.initializers.Constant", "tf.initializers.Constant", "tf.keras.initializers.constant")
@@ -60,7 +57,11 @@ class Constant(_Initializer):
         return torch.as_tensor(self.value).to(dtype).broadcast_to(shape).clone()
 
 
-@rule("tf.keras.initializers.RandomNormal", "tf.initializers.RandomNormal", "tf.keras.initializers.random_normal")
+@rule(
+    "tf.keras.initializers.RandomNormal",
+    "tf.initializers.RandomNormal",
+    "tf.keras.initializers.random_normal",
+)
 @prove(then=_BIG, random=True)
 @prove(mean=1.0, stddev=0.5, seed=3, then=_BIG, random=True)
 class RandomNormal(_Drawn):
@@ -73,7 +74,11 @@ class RandomNormal(_Drawn):
         return self.mean, self.stddev
 
 
-@rule("tf.keras.initializers.TruncatedNormal", "tf.initializers.TruncatedNormal", "tf.keras.initializers.truncated_normal")
+@rule(
+    "tf.keras.initializers.TruncatedNormal",
+    "tf.initializers.TruncatedNormal",
+    "tf.keras.initializers.truncated_normal",
+)
 @prove(then=_BIG, random=True)
 @prove(mean=1.0, stddev=0.5, seed=3, then=((60, 50), torch.float64), random=True)
 class TruncatedNormal(_Drawn):
@@ -88,7 +93,11 @@ class TruncatedNormal(_Drawn):
         return self.mean, self.stddev
 
 
-@rule("tf.keras.initializers.RandomUniform", "tf.initializers.RandomUniform", "tf.keras.initializers.random_uniform")
+@rule(
+    "tf.keras.initializers.RandomUniform",
+    "tf.initializers.RandomUniform",
+    "tf.keras.initializers.random_uniform",
+)
 @prove(then=_BIG, random=True)
 @prove(minval=0.0, maxval=2.0, then=_BIG, random=True)
 class RandomUniform(_Drawn):
@@ -103,7 +112,11 @@ class RandomUniform(_Drawn):
         return self.minval, self.maxval
 
 
-@rule("tf.keras.initializers.VarianceScaling", "tf.initializers.VarianceScaling", "tf.keras.initializers.variance_scaling")
+@rule(
+    "tf.keras.initializers.VarianceScaling",
+    "tf.initializers.VarianceScaling",
+    "tf.keras.initializers.variance_scaling",
+)
 @prove(then=_BIG, random=True)
 @prove(scale=2.0, mode="fan_out", distribution="untruncated_normal", then=((3, 3, 20, 30),), random=True)
 @prove(2.0, "fan_avg", "uniform", 7, then=((3, 3, 20, 30),), random=True)
@@ -121,7 +134,11 @@ class VarianceScaling(_Scaling):
         self.distribution = "truncated_normal" if distribution == "normal" else distribution
 
 
-@rule("tf.keras.initializers.GlorotUniform", "tf.initializers.GlorotUniform", "tf.keras.initializers.glorot_uniform")
+@rule(
+    "tf.keras.initializers.GlorotUniform",
+    "tf.initializers.GlorotUniform",
+    "tf.keras.initializers.glorot_uniform",
+)
 @prove(then=_BIG, random=True)
 @prove(input_axes=[0, 1], output_axes=[2], then=((6, 8, 40),), random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
@@ -134,7 +151,11 @@ class GlorotUniform(_Scaling):
         self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
-@rule("tf.keras.initializers.GlorotNormal", "tf.initializers.GlorotNormal", "tf.keras.initializers.glorot_normal")
+@rule(
+    "tf.keras.initializers.GlorotNormal",
+    "tf.initializers.GlorotNormal",
+    "tf.keras.initializers.glorot_normal",
+)
 @prove(then=_BIG, random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class GlorotNormal(_Scaling):
@@ -170,7 +191,9 @@ class HeUniform(_Scaling):
         self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
-@rule("tf.keras.initializers.LecunNormal", "tf.initializers.LecunNormal", "tf.keras.initializers.lecun_normal")
+@rule(
+    "tf.keras.initializers.LecunNormal", "tf.initializers.LecunNormal", "tf.keras.initializers.lecun_normal"
+)
 @prove(then=_BIG, random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class LecunNormal(_Scaling):
@@ -182,7 +205,11 @@ class LecunNormal(_Scaling):
         self.seed, self.input_axes, self.output_axes = seed, input_axes, output_axes
 
 
-@rule("tf.keras.initializers.LecunUniform", "tf.initializers.LecunUniform", "tf.keras.initializers.lecun_uniform")
+@rule(
+    "tf.keras.initializers.LecunUniform",
+    "tf.initializers.LecunUniform",
+    "tf.keras.initializers.lecun_uniform",
+)
 @prove(then=_BIG, random=True)
 @prove(seed=1, then=((3, 3, 20, 30), torch.float64), random=True)
 class LecunUniform(_Scaling):
@@ -233,7 +260,11 @@ class Identity(_Initializer):
 
 
 def _known():
-    return {name: made for name, made in globals().items() if isinstance(made, type) and issubclass(made, _Initializer)}
+    return {
+        name: made
+        for name, made in globals().items()
+        if isinstance(made, type) and issubclass(made, _Initializer)
+    }
 
 
 @rule("tf.keras.initializers.get")

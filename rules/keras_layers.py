@@ -40,8 +40,12 @@ def BatchNormalization(axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=
                        channels):  # fmt: skip
     """Momentum is 1 - Keras', epsilon 1e-3; Keras 3 stores the batch's biased variance, nn.BatchNorm2d the unbiased one."""
     if renorm:
-        raise NotImplementedError("BatchNormalization(renorm=True) has no torch twin; train it with renorm=False")
-    return modules.BatchNorm(channels, eps=epsilon, momentum=round(1 - momentum, 12), scale=scale, center=center)
+        raise NotImplementedError(
+            "BatchNormalization(renorm=True) has no torch twin; train it with renorm=False"
+        )
+    return modules.BatchNorm(
+        channels, eps=epsilon, momentum=round(1 - momentum, 12), scale=scale, center=center
+    )
 
 
 @layer("tf.keras.layers.LayerNormalization", layout="last",
@@ -165,7 +169,9 @@ def LeakyReLU(negative_slope=0.3):
 
 
 @layer("tf.keras.layers.PReLU", layout="first", weights={"alpha": ("weight", "... c -> c ...")})
-def PReLU(alpha_initializer="zeros", alpha_regularizer=None, alpha_constraint=None, shared_axes=None, *, size):
+def PReLU(
+    alpha_initializer="zeros", alpha_regularizer=None, alpha_constraint=None, shared_axes=None, *, size
+):
     """One slope per element after the batch, unless ``shared_axes`` (counted from 1, as positions of the value)."""
     if shared_axes is None:
         return modules.PReLU(size)

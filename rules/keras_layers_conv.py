@@ -24,10 +24,28 @@ def Conv1D(filters, kernel_size, strides=1, padding="valid", data_format=None, d
         return modules.CausalConv1d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate,
                                     groups=groups, bias=use_bias)  # fmt: skip
     if padding == "valid" or kernel_size == 1:
-        return nn.Conv1d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias)
+        return nn.Conv1d(
+            channels,
+            filters,
+            kernel_size,
+            stride=strides,
+            dilation=dilation_rate,
+            groups=groups,
+            bias=use_bias,
+        )
     if strides == 1:
-        return nn.Conv1d(channels, filters, kernel_size, padding="same", dilation=dilation_rate, groups=groups, bias=use_bias)
-    return modules.SameConv1d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias)
+        return nn.Conv1d(
+            channels,
+            filters,
+            kernel_size,
+            padding="same",
+            dilation=dilation_rate,
+            groups=groups,
+            bias=use_bias,
+        )
+    return modules.SameConv1d(
+        channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias
+    )
 
 
 @layer("tf.keras.layers.Conv2D", "tf.keras.layers.Convolution2D", layout="first",
@@ -38,10 +56,28 @@ def Conv2D(filters, kernel_size, strides=(1, 1), padding="valid", data_format=No
            bias_constraint=None, *, channels):  # fmt: skip
     """nn.Conv2d; strided SAME padding depends on the input's size and has a module of its own."""
     if padding == "valid" or kernel_size == 1:
-        return nn.Conv2d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias)
+        return nn.Conv2d(
+            channels,
+            filters,
+            kernel_size,
+            stride=strides,
+            dilation=dilation_rate,
+            groups=groups,
+            bias=use_bias,
+        )
     if strides == 1:
-        return nn.Conv2d(channels, filters, kernel_size, padding="same", dilation=dilation_rate, groups=groups, bias=use_bias)
-    return modules.SameConv2d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias)
+        return nn.Conv2d(
+            channels,
+            filters,
+            kernel_size,
+            padding="same",
+            dilation=dilation_rate,
+            groups=groups,
+            bias=use_bias,
+        )
+    return modules.SameConv2d(
+        channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias
+    )
 
 
 @layer("tf.keras.layers.Conv3D", "tf.keras.layers.Convolution3D", layout="first",
@@ -52,10 +88,28 @@ def Conv3D(filters, kernel_size, strides=(1, 1, 1), padding="valid", data_format
            bias_constraint=None, *, channels):  # fmt: skip
     """nn.Conv3d; strided SAME padding depends on the input's size and has a module of its own."""
     if padding == "valid" or kernel_size == 1:
-        return nn.Conv3d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias)
+        return nn.Conv3d(
+            channels,
+            filters,
+            kernel_size,
+            stride=strides,
+            dilation=dilation_rate,
+            groups=groups,
+            bias=use_bias,
+        )
     if strides == 1:
-        return nn.Conv3d(channels, filters, kernel_size, padding="same", dilation=dilation_rate, groups=groups, bias=use_bias)
-    return modules.SameConv3d(channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias)
+        return nn.Conv3d(
+            channels,
+            filters,
+            kernel_size,
+            padding="same",
+            dilation=dilation_rate,
+            groups=groups,
+            bias=use_bias,
+        )
+    return modules.SameConv3d(
+        channels, filters, kernel_size, stride=strides, dilation=dilation_rate, groups=groups, bias=use_bias
+    )
 
 
 @layer("tf.keras.layers.DepthwiseConv1D", layout="first",
@@ -149,7 +203,12 @@ def Conv1DTranspose(filters, kernel_size, strides=1, padding="valid", output_pad
            kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
            bias_constraint=None, *, channels):  # fmt: skip
     """nn.ConvTranspose1d where torch's symmetric padding gives Keras' size; otherwise the full result, cut."""
-    if output_padding is None and isinstance(kernel_size, int) and isinstance(strides, int) and dilation_rate == 1:
+    if (
+        output_padding is None
+        and isinstance(kernel_size, int)
+        and isinstance(strides, int)
+        and dilation_rate == 1
+    ):
         if padding == "valid" and kernel_size >= strides:
             return nn.ConvTranspose1d(channels, filters, kernel_size, stride=strides, bias=use_bias)
         if padding == "same" and kernel_size >= strides and (kernel_size - strides) % 2 == 0:
@@ -166,7 +225,12 @@ def Conv2DTranspose(filters, kernel_size, strides=(1, 1), padding="valid", outpu
            kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
            bias_constraint=None, *, channels):  # fmt: skip
     """nn.ConvTranspose2d where torch's symmetric padding gives Keras' size; otherwise the full result, cut."""
-    if output_padding is None and isinstance(kernel_size, int) and isinstance(strides, int) and dilation_rate == 1:
+    if (
+        output_padding is None
+        and isinstance(kernel_size, int)
+        and isinstance(strides, int)
+        and dilation_rate == 1
+    ):
         if padding == "valid" and kernel_size >= strides:
             return nn.ConvTranspose2d(channels, filters, kernel_size, stride=strides, bias=use_bias)
         if padding == "same" and kernel_size >= strides and (kernel_size - strides) % 2 == 0:
@@ -183,7 +247,12 @@ def Conv3DTranspose(filters, kernel_size, strides=(1, 1, 1), padding="valid", da
            kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
            bias_constraint=None, *, channels):  # fmt: skip
     """nn.ConvTranspose3d where torch's symmetric padding gives Keras' size; otherwise the full result, cut."""
-    if output_padding is None and isinstance(kernel_size, int) and isinstance(strides, int) and dilation_rate == 1:
+    if (
+        output_padding is None
+        and isinstance(kernel_size, int)
+        and isinstance(strides, int)
+        and dilation_rate == 1
+    ):
         if padding == "valid" and kernel_size >= strides:
             return nn.ConvTranspose3d(channels, filters, kernel_size, stride=strides, bias=use_bias)
         if padding == "same" and kernel_size >= strides and (kernel_size - strides) % 2 == 0:

@@ -117,7 +117,7 @@ def GlobalMaxPooling3D(data_format=None, keepdims=False):
 @layer("tf.keras.layers.ZeroPadding1D", layout="first")
 def ZeroPadding1D(padding=1, data_format=None):
     """Zeros (before, after) the steps."""
-    return nn.ConstantPad1d(sum(pairs(padding, 1), ()), 0.0)
+    return nn.ConstantPad1d(sum(pairs(padding, 1), ()), 0.0)  # type: ignore[arg-type]
 
 
 @layer("tf.keras.layers.ZeroPadding2D", layout="first")
@@ -135,7 +135,7 @@ def ZeroPadding2D(padding=(1, 1), data_format=None):
 @layer("tf.keras.layers.ZeroPadding3D", layout="first")
 def ZeroPadding3D(padding=(1, 1, 1), data_format=None):
     """Zeros round the volume."""
-    return nn.ConstantPad3d(sum(reversed(pairs(padding, 3)), ()), 0.0)
+    return nn.ConstantPad3d(sum(reversed(pairs(padding, 3)), ()), 0.0)  # type: ignore[arg-type]
 
 
 @layer("tf.keras.layers.Cropping1D", layout="first")
@@ -163,7 +163,9 @@ def UpSampling2D(size=(2, 2), data_format=None, interpolation="nearest"):
         return nn.Upsample(scale_factor=size)
     if interpolation == "bilinear":
         return nn.Upsample(scale_factor=size, mode="bilinear")
-    raise NotImplementedError("UpSampling2D: nearest and bilinear are ported; resize by hand for other interpolations")
+    raise NotImplementedError(
+        "UpSampling2D: nearest and bilinear are ported; resize by hand for other interpolations"
+    )
 
 
 @layer("tf.keras.layers.UpSampling3D", layout="first")

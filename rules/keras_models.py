@@ -54,7 +54,12 @@ class Sequential(_model.Sequential):
     published = _model.Sequential
 
 
-@rule("tf.keras.Input", "tf.keras.layers.Input", returns="python", proved_by="tests/compat/test_recorded_models.py")
+@rule(
+    "tf.keras.Input",
+    "tf.keras.layers.Input",
+    returns="python",
+    proved_by="tests/compat/test_recorded_models.py",
+)
 def Input(shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None,
           optional=False):  # fmt: skip
     """A symbolic tensor; ``shape`` is in TensorFlow's order, the model's image inputs are NCHW."""
@@ -121,5 +126,3 @@ def concatenate(inputs, axis=-1, **kwargs):
 def dot(inputs, axes=-1, **kwargs):
     """Dot(axes)(inputs)."""
     return _merged("Dot", inputs, {"axes": axes, **kwargs})
-
-

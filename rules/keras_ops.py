@@ -217,7 +217,11 @@ def arange(start, stop=None, step=None, dtype=None):
 def _arange(start, stop, step, dtype):
     if stop is None:
         start, stop = 0, start
-    whole = not [v for v in (start, stop, step) if not (isinstance(v, int) or (torch.is_tensor(v) and not v.is_floating_point()))]
+    whole = not [
+        v
+        for v in (start, stop, step)
+        if not (isinstance(v, int) or (torch.is_tensor(v) and not v.is_floating_point()))
+    ]
     return torch.arange(start, stop, step, dtype=dtype or (torch.int32 if whole else torch.float32))
 
 

@@ -374,7 +374,12 @@ def _squares(average: Tensors, grads: Tensors, rho: torch.Tensor) -> None:
     torch._foreach_add_(average, torch._foreach_mul(torch._foreach_mul(grads, grads), (1 - rho).item()))
 
 
-@rule("tf.keras.optimizers.legacy.RMSprop", renamed=RENAMED, pure=False, proved_by="tests/compat/test_optimizers.py")
+@rule(
+    "tf.keras.optimizers.legacy.RMSprop",
+    renamed=RENAMED,
+    pure=False,
+    proved_by="tests/compat/test_optimizers.py",
+)
 class LegacyRMSprop(RMSprop):
     """RMSprop of Keras 2: epsilon outside the root without momentum, inside it with momentum."""
 
@@ -395,7 +400,12 @@ class LegacyRMSprop(RMSprop):
         torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(grads, rate.item()), root))
 
 
-@rule("tf.keras.optimizers.legacy.Adagrad", renamed=RENAMED, pure=False, proved_by="tests/compat/test_optimizers.py")
+@rule(
+    "tf.keras.optimizers.legacy.Adagrad",
+    renamed=RENAMED,
+    pure=False,
+    proved_by="tests/compat/test_optimizers.py",
+)
 class LegacyAdagrad(Adagrad):
     """Adagrad of Keras 2: epsilon outside the root."""
 
@@ -406,7 +416,12 @@ class LegacyAdagrad(Adagrad):
         torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(grads, rate.item()), root))
 
 
-@rule("tf.keras.optimizers.legacy.Nadam", renamed=RENAMED, pure=False, proved_by="tests/compat/test_optimizers.py")
+@rule(
+    "tf.keras.optimizers.legacy.Nadam",
+    renamed=RENAMED,
+    pure=False,
+    proved_by="tests/compat/test_optimizers.py",
+)
 class LegacyNadam(Nadam):
     """Nadam of Keras 2: the schedule is ``.96**(.004 * t)``; ``schedule_decay`` is that factor."""
 

@@ -11,7 +11,12 @@ from tfport.compat import seeds as _seeds
 from tfport.rule import prove, rule
 
 
-@rule("tf.keras.utils.set_random_seed", returns="python", pure=False, proved_by="tests/compat/test_keras_state.py")
+@rule(
+    "tf.keras.utils.set_random_seed",
+    returns="python",
+    pure=False,
+    proved_by="tests/compat/test_keras_state.py",
+)
 def set_random_seed(seed):
     """Seed Python, NumPy and torch on every device. The numbers are torch's, not TensorFlow's."""
     return _seed(seed)

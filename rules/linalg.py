@@ -36,7 +36,9 @@ def matmul(a: Tensor, b: Tensor, transpose_a=False, transpose_b=False, adjoint_a
 @prove(f32(3, 4), f32(4))
 @prove(f32(2, 3, 4), f32(2, 4))
 @prove(f32(4, 3), f32(4), transpose_a=True)
-def matvec(a: Tensor, b: Tensor, transpose_a=False, adjoint_a=False, a_is_sparse=False, b_is_sparse=False, name=None):
+def matvec(
+    a: Tensor, b: Tensor, transpose_a=False, adjoint_a=False, a_is_sparse=False, b_is_sparse=False, name=None
+):
     """Matrix times vector."""
     left = a.mH if adjoint_a else a.mT if transpose_a else a
     return torch.matmul(left, b.unsqueeze(-1)).squeeze(-1)
@@ -137,7 +139,13 @@ def _normalize(tensor, ord, axis):
     return tensor / size, size
 
 
-@rule("tf.math.l2_normalize", "tf.nn.l2_normalize", "tf.linalg.l2_normalize", renamed={"dim": "axis"}, returns="x")
+@rule(
+    "tf.math.l2_normalize",
+    "tf.nn.l2_normalize",
+    "tf.linalg.l2_normalize",
+    renamed={"dim": "axis"},
+    returns="x",
+)
 @prove(f32(2, 3), axis=1)
 @prove(f32(2, 3, 4), -1)
 @prove(f32(2, 3), axis=0, epsilon=1e-6)
@@ -187,7 +195,9 @@ def global_norm(t_list, name=None):
 
 
 def _global_norm(t_list):
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in t_list if t is not None]))
+    return torch.linalg.vector_norm(
+        torch.stack([torch.linalg.vector_norm(t) for t in t_list if t is not None])
+    )
 
 
 @rule("tf.clip_by_global_norm")

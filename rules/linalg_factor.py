@@ -77,7 +77,9 @@ def diag(diagonal: Tensor, name="diag", k=0, num_rows=-1, num_cols=-1, padding_v
 @rule("tf.compat.v1.matrix_diag", "tf.matrix_diag", "tf.linalg.diag", version=1)
 @prove(f32(3))
 @prove(f32(2, 3))
-def matrix_diag(diagonal: Tensor, name="diag", k=0, num_rows=-1, num_cols=-1, padding_value=0, align="RIGHT_LEFT"):
+def matrix_diag(
+    diagonal: Tensor, name="diag", k=0, num_rows=-1, num_cols=-1, padding_value=0, align="RIGHT_LEFT"
+):
     """Matrices with this diagonal."""
     if num_rows != -1 or num_cols != -1 or padding_value != 0 or not isinstance(k, int):
         raise NotImplementedError("tf.matrix_diag with sizes, padding or several diagonals")

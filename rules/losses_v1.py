@@ -25,12 +25,16 @@ CONSTANTS = {
 
 def _fit(weights, losses):
     """The weights as a tensor that broadcasts against the losses. Raises ValueError if it does not."""
-    weights = weights.to(losses.dtype) if isinstance(weights, torch.Tensor) else torch.as_tensor(weights).to(losses)
+    weights = (
+        weights.to(losses.dtype) if isinstance(weights, torch.Tensor) else torch.as_tensor(weights).to(losses)
+    )
     if weights.ndim and (
         weights.ndim != losses.ndim
         or any(w not in (1, n) for w, n in zip(weights.shape, losses.shape, strict=True))
     ):
-        raise ValueError(f"weights of shape {list(weights.shape)} do not fit losses of shape {list(losses.shape)}")
+        raise ValueError(
+            f"weights of shape {list(weights.shape)} do not fit losses of shape {list(losses.shape)}"
+        )
     return weights
 
 
@@ -60,10 +64,14 @@ def _reduce(losses, weights, reduction):
 def _both(labels, predictions):
     labels = labels.float() if predictions.dtype == torch.float32 else labels.to(predictions.dtype)
     if labels.shape != predictions.shape:
-        if (labels.ndim == predictions.ndim + 1 and labels.shape[-1] == 1) or predictions.numel() == labels.numel() == 1:
+        if (
+            labels.ndim == predictions.ndim + 1 and labels.shape[-1] == 1
+        ) or predictions.numel() == labels.numel() == 1:
             labels = labels.reshape(predictions.shape)
         else:
-            raise ValueError(f"labels {list(labels.shape)} and predictions {list(predictions.shape)} differ in shape")
+            raise ValueError(
+                f"labels {list(labels.shape)} and predictions {list(predictions.shape)} differ in shape"
+            )
     return labels, predictions
 
 
@@ -78,7 +86,9 @@ def _both(labels, predictions):
 @prove(f64(4, 3), weights=0.0)
 @prove(f32(4, 3), weights=f32(4), raises=True)
 @prove(f32(4, 3), weights=f32(3), raises=True)
-def compute_weighted_loss(losses: Tensor, weights=1.0, scope=None, loss_collection="losses", reduction=_NONZERO):
+def compute_weighted_loss(
+    losses: Tensor, weights=1.0, scope=None, loss_collection="losses", reduction=_NONZERO
+):
     """The sum of losses * weights divided by the number of weights that are not 0, broadcast."""
     return _reduce(losses, weights, reduction)
 
@@ -148,7 +158,9 @@ def _log(labels, predictions, weights, epsilon, reduction):
 @rule("tf.compat.v1.losses.hinge_loss", "tf.losses.hinge_loss", version=1)
 @prove(i32(4, 3, low=0, high=2), f32(4, 3))
 @prove(array([0.0, 1.0, 1.0]), array([-1.0, 1.0, 0.0]), grad=False)
-def hinge_loss(labels: Tensor, logits: Tensor, weights=1.0, scope=None, loss_collection="losses", reduction=_NONZERO):
+def hinge_loss(
+    labels: Tensor, logits: Tensor, weights=1.0, scope=None, loss_collection="losses", reduction=_NONZERO
+):
     """max(0, 1 - (2 * labels - 1) * logits): labels are 0 and 1."""
     return _hinge(labels, logits, weights, reduction)
 
@@ -194,7 +206,12 @@ def _sigmoid(labels, logits, weights, smoothing, reduction):
 
 @rule("tf.compat.v1.losses.softmax_cross_entropy", "tf.losses.softmax_cross_entropy", version=1)
 @prove(array([[1, 0, 0], [0, 0, 1]], "int32"), f32(2, 3))
-@prove(onehot_labels=array([[1.0, 0.0], [0.0, 1.0]]), logits=f32(2, 2), weights=array([0.0, 2.0]), label_smoothing=0.1)
+@prove(
+    onehot_labels=array([[1.0, 0.0], [0.0, 1.0]]),
+    logits=f32(2, 2),
+    weights=array([0.0, 2.0]),
+    label_smoothing=0.1,
+)
 @prove(array([[1.0, 0.0], [0.0, 1.0]]), f32(2, 2), reduction="none")
 def softmax_cross_entropy(onehot_labels: Tensor, logits: Tensor, weights=1.0, label_smoothing=0, scope=None,
                           loss_collection="losses", reduction=_NONZERO):  # fmt: skip

@@ -385,5 +385,3 @@ def _polyval(coeffs, x):
     for coefficient in coeffs:
         total = coefficient + total * x
     return total
-
-

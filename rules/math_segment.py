@@ -241,7 +241,9 @@ def _bincount(arr, weights, minlength, maxlength, dtype, axis, binary_output):
     keep = rows < size
     place = torch.where(keep, rows, size).long()
     kind = dtype if weights is None or binary_output else weights.dtype
-    ones = torch.ones_like(rows, dtype=kind) if weights is None or binary_output else weights.reshape(rows.shape)
+    ones = (
+        torch.ones_like(rows, dtype=kind) if weights is None or binary_output else weights.reshape(rows.shape)
+    )
     made = ones.new_zeros(rows.shape[0], size + 1).scatter_add(1, place, ones)[:, :size]
     if binary_output:
         made = (made > 0).to(kind)
@@ -251,7 +253,9 @@ def _bincount(arr, weights, minlength, maxlength, dtype, axis, binary_output):
 @rule("tf.math.confusion_matrix", version=2, returns="dtype")
 @prove(array([1, 2, 0], "int32"), array([1, 0, 0], "int32"))
 @prove(array([1, 2], "int64"), array([1, 0], "int64"), num_classes=5)
-@prove(array([1, 2], "int32"), array([1, 0], "int32"), weights=array([1.0, 0.5]), dtype=torch.float32, grad=False)
+@prove(
+    array([1, 2], "int32"), array([1, 0], "int32"), weights=array([1.0, 0.5]), dtype=torch.float32, grad=False
+)
 @prove(array([[1], [2]], "int32"), array([1, 0], "int32"), 3)
 def confusion_matrix(labels: Indices, predictions: Indices, num_classes=None, weights: Indices = None,
                      dtype=torch.int32, name=None):  # fmt: skip

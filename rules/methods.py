@@ -98,7 +98,9 @@ def _set_shape(value, shape):
     wanted = None if shape is None else list(shape)
     if wanted is None:
         return None
-    if len(wanted) != value.ndim or any(w is not None and int(w) != s for w, s in zip(wanted, value.shape, strict=False)):
+    if len(wanted) != value.ndim or any(
+        w is not None and int(w) != s for w, s in zip(wanted, value.shape, strict=False)
+    ):
         raise ValueError(f"shape {tuple(value.shape)} is not compatible with {tuple(wanted)}")
     return None
 
@@ -135,7 +137,9 @@ def _assigned(variable, value, name, write):
         return getattr(variable, name)(value)
     value = to_tensor(value, variable.dtype, variable.device).detach()
     if value.shape != variable.shape:
-        raise ValueError(f"{name} of shape {tuple(value.shape)} to a variable of shape {tuple(variable.shape)}")
+        raise ValueError(
+            f"{name} of shape {tuple(value.shape)} to a variable of shape {tuple(variable.shape)}"
+        )
     with torch.no_grad():
         write(variable, value)
     return variable

@@ -47,7 +47,9 @@ def assert_same_structure(nest1, nest2, check_types=True, expand_composites=Fals
     return _structure.assert_same_structure(nest1, nest2, check_types)
 
 
-@rule("tf.nest.is_nested", "tf.contrib.framework.nest.is_nested", renamed={"seq": "structure"}, returns="python")
+@rule(
+    "tf.nest.is_nested", "tf.contrib.framework.nest.is_nested", renamed={"seq": "structure"}, returns="python"
+)
 @prove([1])
 @prove((1, 2))
 @prove({"a": 1})

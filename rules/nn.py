@@ -7,7 +7,9 @@ import torch.nn.functional as F
 
 from tfport.rule import Tensor, array, bf16, f16, f32, f64, i32, prove, rule
 
-_NASTY = array([-1e30, -100.0, -20.5, -3.0, -1e-8, 0.0, 1e-8, 3.0, 6.0, 20.5, 50.0, 1e30, float("inf"), float("-inf")])
+_NASTY = array(
+    [-1e30, -100.0, -20.5, -3.0, -1e-8, 0.0, 1e-8, 3.0, 6.0, 20.5, 50.0, 1e30, float("inf"), float("-inf")]
+)
 
 
 @rule("tf.nn.relu", returns="features")

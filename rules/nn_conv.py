@@ -58,7 +58,13 @@ def conv2d(input: Tensor, filters: Tensor, strides, padding, data_format="NHWC",
 @rule("tf.compat.v1.nn.conv2d", "tf.nn.conv2d", version=1, renamed={"filters": "filter"}, returns="input")
 @prove(f32(2, 7, 8, 3), f32(3, 3, 3, 4), [1, 2, 2, 1], "SAME")
 @prove(f32(2, 7, 8, 3), f32(3, 3, 3, 4), [1, 1, 1, 1], "VALID", False)
-@prove(input=f32(2, 8, 8, 3), filter=f32(3, 3, 3, 4), strides=[1, 1, 1, 1], padding="SAME", dilations=[1, 2, 2, 1])
+@prove(
+    input=f32(2, 8, 8, 3),
+    filter=f32(3, 3, 3, 4),
+    strides=[1, 1, 1, 1],
+    padding="SAME",
+    dilations=[1, 2, 2, 1],
+)
 @prove(f32(2, 8, 8, 3), filters=f32(3, 3, 3, 4), strides=2, padding="SAME", data_format="NHWC")
 def conv2d_v1(input: Tensor, filter: Tensor = None, strides=None, padding=None, use_cudnn_on_gpu=True,
               data_format="NHWC", dilations=None, name=None):  # fmt: skip

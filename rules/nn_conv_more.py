@@ -44,8 +44,16 @@ def conv2d_transpose(input: Tensor, filters: Tensor, output_shape, strides, padd
 @rule("tf.compat.v1.nn.conv2d_transpose", "tf.nn.conv2d_transpose", version=1, returns="value",
       renamed={"input": "value", "filters": "filter"})  # fmt: skip
 @prove(f32(2, 4, 5, 3), f32(3, 3, 5, 3), [2, 8, 10, 5], [1, 2, 2, 1])
-@prove(value=f32(2, 4, 5, 3), filter=f32(5, 5, 5, 3), output_shape=[2, 8, 10, 5], strides=[1, 2, 2, 1], padding="SAME")
-@prove(input=f32(2, 4, 5, 3), filters=f32(5, 5, 5, 3), output_shape=[2, 11, 13, 5], strides=2, padding="VALID")
+@prove(
+    value=f32(2, 4, 5, 3),
+    filter=f32(5, 5, 5, 3),
+    output_shape=[2, 8, 10, 5],
+    strides=[1, 2, 2, 1],
+    padding="SAME",
+)
+@prove(
+    input=f32(2, 4, 5, 3), filters=f32(5, 5, 5, 3), output_shape=[2, 11, 13, 5], strides=2, padding="VALID"
+)
 def conv2d_transpose_v1(value: Tensor = None, filter: Tensor = None, output_shape=None, strides=None, padding="SAME",
                         data_format="NHWC", name=None, dilations=None):  # fmt: skip
     """TensorFlow 1's names: value, filter."""
@@ -97,7 +105,9 @@ def atrous_conv2d_transpose(value: Tensor, filters: Tensor, output_shape, rate, 
 @prove(f32(2, 8, 8, 3), f32(2, 2, 3, 2), strides=[1, 3, 3, 1], padding="SAME", data_format="NHWC")
 @prove(f64(0, 8, 8, 3), f64(2, 2, 3, 2), strides=[1, 3, 3, 1], padding="SAME", grad=False)
 @prove(f32(2, 8, 8, 3), f32(2, 2, 4, 2), strides=[1, 1, 1, 1], padding="SAME", raises=True)
-def depthwise_conv2d(input: Tensor, filter: Tensor, strides, padding, data_format=None, dilations=None, name=None):
+def depthwise_conv2d(
+    input: Tensor, filter: Tensor, strides, padding, data_format=None, dilations=None, name=None
+):
     """Filters [height, width, channels, multiplier]; output channel c * multiplier + m."""
     return _windows.depthwise(input, filter, strides, padding, data_format, dilations)
 
@@ -108,7 +118,9 @@ def depthwise_conv2d(input: Tensor, filter: Tensor, strides, padding, data_forma
 @prove(f32(2, 9, 9, 3), f32(3, 3, 3, 2), [1, 1, 1, 1], "SAME", [2, 2])
 @prove(input=f32(2, 9, 9, 3), filter=f32(3, 3, 3, 2), strides=[1, 1, 1, 1], padding="VALID", rate=[1, 2])
 @prove(f32(2, 9, 9, 3), f32(3, 3, 3, 2), [1, 1, 1, 1], "VALID", dilations=[2, 2])
-def depthwise_conv2d_v1(input: Tensor, filter: Tensor, strides, padding, rate=None, name=None, data_format=None):
+def depthwise_conv2d_v1(
+    input: Tensor, filter: Tensor, strides, padding, rate=None, name=None, data_format=None
+):
     """TensorFlow 1 has the dilation, ``rate``, at the fifth place."""
     return _windows.depthwise(input, filter, strides, padding, data_format, rate)
 
@@ -121,7 +133,9 @@ def _separable(x, depthwise_filter, pointwise_filter, strides, padding, data_for
 @rule("tf.nn.separable_conv2d", version=2, returns="input")
 @prove(f32(2, 7, 8, 3), f32(3, 3, 3, 2), f32(1, 1, 6, 4), [1, 1, 1, 1], "SAME")
 @prove(f32(2, 8, 8, 3), f32(3, 3, 3, 1), f32(1, 1, 3, 4), strides=[1, 2, 2, 1], padding="SAME")
-@prove(f32(2, 9, 8, 3), f32(3, 3, 3, 1), f32(1, 1, 3, 4), strides=[1, 1, 1, 1], padding="VALID", dilations=[2, 2])
+@prove(
+    f32(2, 9, 8, 3), f32(3, 3, 3, 1), f32(1, 1, 3, 4), strides=[1, 1, 1, 1], padding="VALID", dilations=[2, 2]
+)
 def separable_conv2d(input: Tensor, depthwise_filter: Tensor, pointwise_filter: Tensor, strides, padding,
                      data_format=None, dilations=None, name=None):  # fmt: skip
     """A depthwise convolution, then one by one cells with a [1, 1, channels * multiplier, out] filter."""

@@ -111,7 +111,13 @@ def log_poisson_loss(targets: Tensor, log_input: Tensor, compute_full_loss=False
 
 
 @rule("tf.nn.ctc_loss", version=2, returns="logits")
-@prove(i32(3, 4, low=1, high=6), f32(10, 3, 6), array([4, 2, 3], "int32"), array([10, 9, 7], "int32"), blank_index=0)
+@prove(
+    i32(3, 4, low=1, high=6),
+    f32(10, 3, 6),
+    array([4, 2, 3], "int32"),
+    array([10, 9, 7], "int32"),
+    blank_index=0,
+)
 @prove(i32(2, 3, low=0, high=5), f32(2, 8, 6), array([3, 1], "int32"), array([8, 6], "int32"),
        logits_time_major=False, blank_index=-1)  # fmt: skip
 def ctc_loss(labels: Indices, logits: Tensor, label_length: Indices, logit_length: Indices, logits_time_major=True,

@@ -57,7 +57,9 @@ def _clipped(rows, batch, max_norm):
 @prove(params=f32(5, 3), ids=i64(4, low=0, high=5), partition_strategy="div")
 @prove([f32(3, 2), f32(2, 2, seed=1)], i32(6, low=0, high=5), "mod")
 @prove([f32(3, 2), f32(2, 2, seed=1)], i32(6, low=0, high=5), partition_strategy="div")
-def embedding_lookup_v1(params: Operand, ids: Tensor, partition_strategy="mod", name=None, validate_indices=True, max_norm=None):
+def embedding_lookup_v1(
+    params: Operand, ids: Tensor, partition_strategy="mod", name=None, validate_indices=True, max_norm=None
+):
     """Rows by number, of one table or of several: "mod" deals the ids round, "div" in runs."""
     if max_norm is None and not isinstance(params, (list, tuple)) and params.ndim == 2:
         return F.embedding(ids.long(), params)
@@ -84,7 +86,11 @@ def _dropped(x, rate, noise_shape):
         raise ValueError(f"rate must be in [0, 1), got {rate}")
     if rate == 0:
         return x
-    shape = x.shape if noise_shape is None else [x.shape[i] if n is None else int(n) for i, n in enumerate(noise_shape)]
+    shape = (
+        x.shape
+        if noise_shape is None
+        else [x.shape[i] if n is None else int(n) for i, n in enumerate(noise_shape)]
+    )
     kept = torch.rand(shape, dtype=torch.float32, device=x.device) >= rate
     return torch.where(kept, x / (1 - rate), torch.zeros((), dtype=x.dtype, device=x.device))
 
@@ -147,8 +153,8 @@ def _top_k(x, k, index_type):
     if k > x.shape[-1]:
         raise ValueError(f"k = {k} is more than the last axis has: {x.shape[-1]}")
     values, indices = torch.sort(x, dim=-1, descending=True, stable=True)
-    pair = namedtuple("TopKV2", ["values", "indices"])
-    return pair(values[..., :k], indices[..., :k].to(as_dtype(index_type)))
+    TopKV2 = namedtuple("TopKV2", ["values", "indices"])
+    return TopKV2(values[..., :k], indices[..., :k].to(as_dtype(index_type)))
 
 
 @rule("tf.nn.in_top_k", "tf.math.in_top_k", version=2, returns="bool")

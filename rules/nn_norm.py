@@ -63,7 +63,14 @@ def weighted_moments(x: Tensor, axes, frequency_weights: Tensor, keepdims=False,
 
 @rule("tf.nn.batch_normalization", returns="x")
 @prove(f32(4, 3), f32(3), f32(3, low=0.1, high=2.0), f32(3), f32(3), 1e-3)
-@prove(f32(2, 3, 4, 5), mean=f32(5), variance=f32(5, low=0.1, high=1.0), offset=None, scale=None, variance_epsilon=1e-5)
+@prove(
+    f32(2, 3, 4, 5),
+    mean=f32(5),
+    variance=f32(5, low=0.1, high=1.0),
+    offset=None,
+    scale=None,
+    variance_epsilon=1e-5,
+)
 @prove(f32(2, 5), f32(5), f32(5, low=0.1, high=1.0), f32(5), None, 1e-5)
 @prove(f32(2, 5), f32(5), f32(5, low=0.1, high=1.0), None, f32(5), 1e-5)
 @prove(f64(2, 3, 5), f64(1, 1, 5), f64(1, 1, 5, low=0.1, high=1.0), f64(5), f64(5), 1e-3)
@@ -137,7 +144,10 @@ def _statistics(x, axes, shift, keepdims):
     for axis in axes:
         count *= x.shape[axis]
     about = x if shift is None else x - shift
-    sums = torch.sum(about, dim=axes, keepdim=bool(keepdims)), torch.sum(about**2, dim=axes, keepdim=bool(keepdims))
+    sums = (
+        torch.sum(about, dim=axes, keepdim=bool(keepdims)),
+        torch.sum(about**2, dim=axes, keepdim=bool(keepdims)),
+    )
     return torch.tensor(float(count), dtype=x.dtype, device=x.device), *sums, shift
 
 

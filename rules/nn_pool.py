@@ -137,7 +137,9 @@ def pool(input: Tensor, window_shape, pooling_type, strides=None, padding="VALID
     return _general(input, window_shape, pooling_type, strides, padding, data_format, dilations)
 
 
-@rule("tf.compat.v1.nn.pool", "tf.nn.pool", version=1, renamed={"dilations": "dilation_rate"}, returns="input")
+@rule(
+    "tf.compat.v1.nn.pool", "tf.nn.pool", version=1, renamed={"dilations": "dilation_rate"}, returns="input"
+)
 @prove(f32(2, 7, 8, 3), [2, 3], "MAX", "SAME")
 @prove(f32(2, 9, 8, 3), [3, 3], "AVG", "VALID", [2, 2])
 @prove(f32(2, 9, 8, 3), [3, 3], pooling_type="AVG", padding="SAME", strides=[2, 1])
@@ -159,7 +161,9 @@ def _with_argmax(x, ksize, strides, padding, data_format, output_dtype, include_
     column = where % padded.shape[3] - pairs[1][0]
     index = (row * width + column) * channels + torch.arange(channels, device=x.device).reshape(1, -1, 1, 1)
     if include_batch_in_index:
-        index = index + torch.arange(batch, device=x.device).reshape(-1, 1, 1, 1) * (height * width * channels)
+        index = index + torch.arange(batch, device=x.device).reshape(-1, 1, 1, 1) * (
+            height * width * channels
+        )
     return _windows.back(value, last), _windows.back(index, last).to(output_dtype)
 
 
@@ -177,8 +181,18 @@ def max_pool_with_argmax(input: Tensor, ksize, strides, padding, data_format="NH
 @rule("tf.compat.v1.nn.max_pool_with_argmax", "tf.nn.max_pool_with_argmax", version=1,
       renamed={"output_dtype": "Targmax"})  # fmt: skip
 @prove(f32(2, 6, 7, 3), [1, 2, 2, 1], [1, 2, 2, 1], "SAME")
-@prove(f32(2, 6, 7, 3), [1, 2, 2, 1], [1, 2, 2, 1], "VALID", Targmax=torch.int32, include_batch_in_index=True, grad=False)
+@prove(
+    f32(2, 6, 7, 3),
+    [1, 2, 2, 1],
+    [1, 2, 2, 1],
+    "VALID",
+    Targmax=torch.int32,
+    include_batch_in_index=True,
+    grad=False,
+)
 def max_pool_with_argmax_v1(input: Tensor, ksize, strides, padding, data_format="NHWC", Targmax=None, name=None,
                             include_batch_in_index=False):  # fmt: skip
     """TensorFlow 1 names the index dtype Targmax."""
-    return _with_argmax(input, ksize, strides, padding, data_format, Targmax or torch.int64, include_batch_in_index)
+    return _with_argmax(
+        input, ksize, strides, padding, data_format, Targmax or torch.int64, include_batch_in_index
+    )

@@ -168,7 +168,11 @@ def _batch_to_space(x, block, crops):
         count *= size
     space, rest = x.shape[1 : rank + 1], x.shape[rank + 1 :]
     x = x.reshape(*block, x.shape[0] // count, *space, *rest)
-    order = [rank, *(i for axis in range(rank) for i in (rank + 1 + axis, axis)), *range(2 * rank + 1, x.ndim)]
+    order = [
+        rank,
+        *(i for axis in range(rank) for i in (rank + 1 + axis, axis)),
+        *range(2 * rank + 1, x.ndim),
+    ]
     x = x.permute(order).reshape(x.shape[rank], *(s * b for s, b in zip(space, block, strict=True)), *rest)
     for axis, (before, after) in enumerate(crops):
         x = x.narrow(axis + 1, before, x.shape[axis + 1] - before - after)

@@ -27,12 +27,17 @@ def uniform(shape, minval=0, maxval=None, dtype=torch.float32, seed=None, name=N
     if seed is None and isinstance(shape, (list, tuple)) and isinstance(minval, (int, float)):
         if minval == 0 and maxval is None and dtype.is_floating_point:
             return torch.rand(shape, dtype=dtype)
-    if seed is None and isinstance(shape, (list, tuple)) and isinstance(minval, (int, float)) and isinstance(maxval, (int, float)):
+    if (
+        seed is None
+        and isinstance(shape, (list, tuple))
+        and isinstance(minval, (int, float))
+        and isinstance(maxval, (int, float))
+    ):
         if dtype.is_floating_point and minval == 0 and maxval == 1:
             return torch.rand(shape, dtype=dtype)
         if dtype.is_floating_point:
             return torch.empty(shape, dtype=dtype).uniform_(minval, maxval)
-        return torch.randint(minval, maxval, shape, dtype=dtype)
+        return torch.randint(minval, maxval, shape, dtype=dtype)  # type: ignore[arg-type]
     return _uniform(shape, minval, maxval, dtype, seeds.stream(seed))
 
 
@@ -40,9 +45,11 @@ def _uniform(shape, minval, maxval, dtype, generator):
     if not dtype.is_floating_point:
         if maxval is None:
             raise ValueError("integers need maxval")
-        low = int(minval)
-        return torch.randint(low, int(maxval), ints(shape), dtype=dtype, generator=generator)
-    low, high = to_tensor(minval, dtype).to(dtype), to_tensor(1 if maxval is None else maxval, dtype).to(dtype)
+        return torch.randint(int(minval), int(maxval), ints(shape), dtype=dtype, generator=generator)
+    low, high = (
+        to_tensor(minval, dtype).to(dtype),
+        to_tensor(1 if maxval is None else maxval, dtype).to(dtype),
+    )
     return torch.rand(ints(shape), dtype=dtype, generator=generator) * (high - low) + low
 
 
@@ -89,7 +96,9 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=torch.float32, seed=None
 
 
 def _truncated(shape, mean, stddev, dtype, generator):
-    drawn = nn.init.trunc_normal_(torch.empty(ints(shape), dtype=dtype), 0.0, 1.0, -2.0, 2.0, generator=generator)
+    drawn = nn.init.trunc_normal_(
+        torch.empty(ints(shape), dtype=dtype), 0.0, 1.0, -2.0, 2.0, generator=generator
+    )
     return drawn * to_tensor(stddev, dtype) + to_tensor(mean, dtype)
 
 
@@ -166,7 +175,9 @@ def stateless_normal(shape, seed, mean=0.0, stddev=1.0, dtype=torch.float32, nam
 
 @rule("tf.random.stateless_truncated_normal", returns="dtype", pure=False)
 @prove([2000], [1, 2], random=True)
-def stateless_truncated_normal(shape, seed, mean=0.0, stddev=1.0, dtype=torch.float32, name=None, alg="auto_select"):
+def stateless_truncated_normal(
+    shape, seed, mean=0.0, stddev=1.0, dtype=torch.float32, name=None, alg="auto_select"
+):
     """Truncated normal values that depend on the seed alone (other numbers than TensorFlow's)."""
     return _truncated(shape, mean, stddev, dtype, seeds.fixed(seed))
 

@@ -18,7 +18,9 @@ Params = Iterable[Any] | None
 class Optimizer(V1Optimizer):
     """The base class of TensorFlow 1's optimisers; a subclass of the program overrides what it needs."""
 
-    def __init__(self, use_locking: bool, name: str, use_own_namescope_for_non_slot_vars: bool = False) -> None:
+    def __init__(
+        self, use_locking: bool, name: str, use_own_namescope_for_non_slot_vars: bool = False
+    ) -> None:
         super().__init__(0.0, name, None)
 
 

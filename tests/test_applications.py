@@ -65,8 +65,15 @@ def applications() -> Path:
 
 
 def run(program: str, *arguments: str) -> str:
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=environment)
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+        "KERAS_BACKEND": "tensorflow",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
@@ -84,7 +91,15 @@ def run(program: str, *arguments: str) -> str:
 )
 def test_an_application_converts_and_agrees(file, name, dtype, tmp_path):
     output = tmp_path / f"{file}_torch.py"
-    command = [sys.executable, "-m", "tfport", "convert", str(applications() / f"{file}.py"), "-o", str(output)]
+    command = [
+        sys.executable,
+        "-m",
+        "tfport",
+        "convert",
+        str(applications() / f"{file}.py"),
+        "-o",
+        str(output),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     run(REFERENCE, name, dtype, str(tmp_path))

@@ -36,9 +36,13 @@ class Input:
         if kind.startswith("float"):
             if self.low is None and self.high is None:
                 return source.standard_normal(self.shape).astype(kind)
-            return source.uniform(self.low or 0.0, 1.0 if self.high is None else self.high, self.shape).astype(kind)
+            return source.uniform(
+                self.low or 0.0, 1.0 if self.high is None else self.high, self.shape
+            ).astype(kind)
         low = self.low if self.low is not None else (0 if kind.startswith("uint") else -9)
-        return source.integers(int(low), int(self.high if self.high is not None else 10), self.shape).astype(kind)
+        return source.integers(int(low), int(self.high if self.high is not None else 10), self.shape).astype(
+            kind
+        )
 
 
 def _maker(dtype: str) -> Any:

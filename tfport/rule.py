@@ -16,14 +16,37 @@ from typing import Any, TypeVar
 from tfport.inputs import array, bf16, boolean, c64, f16, f32, f64, i8, i16, i32, i64, u8
 
 __all__ = [
-    "Float", "Indices", "Operand", "Proof", "Rule", "Tensor", "Tensors", "array", "bf16", "boolean", "c64", "f16", "f32", "f64",
-    "i16", "i32", "i64", "i8", "layer", "method", "prove", "rule", "u8",
+    "Float",
+    "Indices",
+    "Operand",
+    "Proof",
+    "Rule",
+    "Tensor",
+    "Tensors",
+    "array",
+    "bf16",
+    "boolean",
+    "c64",
+    "f16",
+    "f32",
+    "f64",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "layer",
+    "method",
+    "prove",
+    "rule",
+    "u8",
 ]  # fmt: skip
 
 Tensor = Any  # a tensor position: numbers, lists and arrays are converted as TensorFlow converts them
 Operand = Any  # a tensor or a Python number, taken as it is
 Tensors = Any  # a list or tuple of tensors
-Float = Any  # a tensor position, presumed floating where the source does not tell: torch refuses integers there
+Float = (
+    Any  # a tensor position, presumed floating where the source does not tell: torch refuses integers there
+)
 Indices = Any  # a tensor position with a dtype of its own: indices, masks, lengths
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -44,7 +67,9 @@ class Proof:
     atol: float | None = None
     raises: bool = False
     random: bool = False  # compare shape and dtype, and moments, not values
-    then: Any = None  # arguments (a tuple) of a call of what was made, or several calls in turn (a list of tuples)
+    then: Any = (
+        None  # arguments (a tuple) of a call of what was made, or several calls in turn (a list of tuples)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +94,9 @@ class Rule:
 
 
 REGISTRY: dict[str, Rule] = {}
-SYMBOLIC: list[tuple[Callable[..., bool], Callable[..., Any]]] = []  # compat.keras: is it a symbol, record the call
+SYMBOLIC: list[
+    tuple[Callable[..., bool], Callable[..., Any]]
+] = []  # compat.keras: is it a symbol, record the call
 
 
 def prove(*args: Any, grad: bool = True, rtol: float | None = None, atol: float | None = None,

@@ -114,11 +114,15 @@ def compare(build, *shapes, training=False, rtol=1e-5, integers=None, gradients=
     twin.train(training)
     record = twin.tfport_record
     layouts = [a["layout"] for a in record["arguments"]]
-    tensors = [to_torch(a, layout).requires_grad_(not integers) for a, layout in zip(arrays, layouts, strict=True)]
+    tensors = [
+        to_torch(a, layout).requires_grad_(not integers) for a, layout in zip(arrays, layouts, strict=True)
+    ]
     made = twin(*tensors)
     mades = list(made) if isinstance(made, list | tuple) else [made]
     for index, (mine, reference) in enumerate(zip(mades, results, strict=True)):
-        assert_close(to_keras(mine, record["results"][index]["layout"]), reference.numpy(), rtol, f"output {index}")
+        assert_close(
+            to_keras(mine, record["results"][index]["layout"]), reference.numpy(), rtol, f"output {index}"
+        )
     if training:
         for variable, target, pattern, sizes in pairs:
             if not variable.trainable:

@@ -42,7 +42,8 @@ ITEMS = [["tensor", "float64"], ["float64", "tensor"], ["float64", "list"]]
 
 
 @pytest.mark.parametrize(
-    ("join", "values"), [*(("stack", i) for i in ITEMS), *(("concat", i) for i in ITEMS), ("concat", ["int64", "float32"])]
+    ("join", "values"),
+    [*(("stack", i) for i in ITEMS), *(("concat", i) for i in ITEMS), ("concat", ["int64", "float32"])],
 )
 def test_items_of_a_list_take_the_dtype_of_the_first_tensor_or_else_of_the_first_array(join, values):
     tf = tensorflow()
@@ -58,7 +59,11 @@ def test_items_of_a_list_take_the_dtype_of_the_first_tensor_or_else_of_the_first
 
 def test_arrays_alone_keep_the_dtype_of_the_first():
     tf = tensorflow()
-    for first, second in (([1.5, 2.0], [1, 2]), (np.array([1, 2]), np.array([1.0, 2.5])), (np.array([1.5]), [1])):
+    for first, second in (
+        ([1.5, 2.0], [1, 2]),
+        (np.array([1, 2]), np.array([1.0, 2.5])),
+        (np.array([1.5]), [1]),
+    ):
         want = tf.maximum(np.array(first), second)
         have = compat.maximum(np.array(first), second)
         assert str(have.dtype) == f"torch.{want.dtype.name}" and have.tolist() == want.numpy().tolist()
@@ -74,7 +79,10 @@ def test_class_numbers_and_indices_keep_a_dtype_of_their_own():
     }  # fmt: skip
     for name, given in calls.items():
         for place in range(2):  # a tensor in one place, an array in the other
-            theirs, ours = ([make(x) if i == place else x for i, x in enumerate(given)] for make in (tf.constant, torch.tensor))
+            theirs, ours = (
+                [make(x) if i == place else x for i, x in enumerate(given)]
+                for make in (tf.constant, torch.tensor)
+            )
             want, have = named(tf, name)(*theirs).numpy(), named(compat, name)(*ours).numpy()
             assert have.dtype == want.dtype, name
             np.testing.assert_allclose(have, want, rtol=1e-6, err_msg=name)

@@ -7,7 +7,7 @@ import sys
 
 import tfport
 
-PROGRAM = '''
+PROGRAM = """
 import tensorflow.compat.v1 as tf
 
 flags = tf.flags
@@ -56,7 +56,7 @@ def main(argv):
 
 if __name__ == "__main__":
     tf.app.run(RUN)
-'''
+"""
 LINES = [
     ["--needed=x"],
     ["--needed=x", "--word", "w", "--count=5", "--fast", "--noslow", "--kind=b", "--items=1,2", "--many=a", "--many=b", "rest", "-q", "z"],
@@ -93,12 +93,16 @@ def outputs(folder, framework, calls):
     done = subprocess.run([sys.executable, driver], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     parts = done.stdout.split("----\n")  # of a traceback its last line is compared
-    return [[line for line in part.splitlines() if not line.startswith(("Traceback", "  "))] for part in parts]
+    return [
+        [line for line in part.splitlines() if not line.startswith(("Traceback", "  "))] for part in parts
+    ]
 
 
 def test_a_program_prints_the_same_converted(tmp_path):
     theirs, ours = [], []
-    for place, (early, arguments) in enumerate([(False, ""), (True, ""), (False, "main=main"), (True, "main, ['p', '--needed=y', 'more']")]):
+    for place, (early, arguments) in enumerate(
+        [(False, ""), (True, ""), (False, "main=main"), (True, "main, ['p', '--needed=y', 'more']")]
+    ):
         text = PROGRAM.replace("EARLY", str(early)).replace("RUN", arguments)
         converted = tfport.convert_source(text).code
         assert "TODO" not in converted and "tensorflow" not in converted

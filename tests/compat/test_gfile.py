@@ -57,11 +57,28 @@ def folders(g, root):
     for name in ("x/1.txt", "x/2.csv", "x/.hidden.txt", "x/y/3.txt"):
         written(g, root, name, name)
     cut = len(str(root)) + 1
-    found = [sorted(g.listdir(f"{root}/x")), g.isdir(f"{root}/x"), g.isdir(f"{root}/x/1.txt"), g.exists(f"{root}/no")]
-    for pattern in ("x/*.txt", "x/*", "*/y/*.txt", "x/[12].*", "x/?.csv", "x/[^1].*", "nothing*", "x/1.txt", "x/*/"):
+    found = [
+        sorted(g.listdir(f"{root}/x")),
+        g.isdir(f"{root}/x"),
+        g.isdir(f"{root}/x/1.txt"),
+        g.exists(f"{root}/no"),
+    ]
+    for pattern in (
+        "x/*.txt",
+        "x/*",
+        "*/y/*.txt",
+        "x/[12].*",
+        "x/?.csv",
+        "x/[^1].*",
+        "nothing*",
+        "x/1.txt",
+        "x/*/",
+    ):
         found.append(sorted(p[cut:] for p in g.glob(f"{root}/{pattern}")))
     found.append(sorted(p[cut:] for p in g.glob([f"{root}/x/*.csv", f"{root}/x/y/*.txt"])))
-    found.append(sorted((top[cut:], sorted(inside), sorted(files)) for top, inside, files in g.walk(f"{root}/x")))
+    found.append(
+        sorted((top[cut:], sorted(inside), sorted(files)) for top, inside, files in g.walk(f"{root}/x"))
+    )
     found.append([top[cut:] for top, _, _ in g.walk(f"{root}/x/y", topdown=False)])
     return found
 
@@ -77,7 +94,13 @@ def moved(g, root):
     g.remove(f"{root}/d")
     g.makedirs(f"{root}/e/f")
     g.rmtree(f"{root}/e")
-    return facts.length, facts.is_directory, g.stat(str(root)).is_directory, sorted(g.listdir(root)), facts.mtime_nsec > 1e18
+    return (
+        facts.length,
+        facts.is_directory,
+        g.stat(str(root)).is_directory,
+        sorted(g.listdir(root)),
+        facts.mtime_nsec > 1e18,
+    )
 
 
 def copy_onto(g, root):
@@ -136,7 +159,9 @@ def test_other_schemes_go_through_fsspec():
     written(OURS, root, "x/a.txt", "one\ntwo\n")
     written(OURS, root, "x/a.txt", "three\n", "a")
     assert OURS.GFile(f"{root}/x/a.txt").readlines() == ["one\n", "two\n", "three\n"]
-    assert sorted(OURS.listdir(f"{root}/x")) == ["a.txt", "y"] and OURS.isdir(f"{root}/x") and OURS.exists(root)
+    assert (
+        sorted(OURS.listdir(f"{root}/x")) == ["a.txt", "y"] and OURS.isdir(f"{root}/x") and OURS.exists(root)
+    )
     OURS.copy(f"{root}/x/a.txt", f"{root}/x/b.txt")
     with pytest.raises(FileExistsError):
         OURS.rename(f"{root}/x/a.txt", f"{root}/x/b.txt")

@@ -46,7 +46,12 @@ def test_variables_change_as_in_keras():
 def test_one_seed_repeats_all_three_generators():
     def drawn():
         compat.keras.utils.set_random_seed(5)
-        return random.random(), np.random.rand(), torch.rand(1).item(), compat.random.uniform([1], seed=3).item()
+        return (
+            random.random(),
+            np.random.rand(),
+            torch.rand(1).item(),
+            compat.random.uniform([1], seed=3).item(),
+        )
 
     assert drawn() == drawn()
     with pytest.raises((TypeError, ValueError)):
@@ -100,4 +105,6 @@ def test_constraints_by_configuration():
     again = constraints.deserialize(constraints.serialize(one))
     weight = torch.randn(3, 2)
     assert torch.equal(again(weight), one(weight)) and again.get_config() == one.get_config()
-    assert constraints.serialize(None) is None and constraints.get(None) is None and constraints.get(one) is one
+    assert (
+        constraints.serialize(None) is None and constraints.get(None) is None and constraints.get(one) is one
+    )

@@ -31,7 +31,9 @@ def test_averages_equal_tensorflow(counted):
         candidate.apply([mine])
         their_step.assign_add(1)
         step += 1
-        np.testing.assert_allclose(candidate.average(mine).numpy(), reference.average(theirs).numpy(), rtol=1e-6)
+        np.testing.assert_allclose(
+            candidate.average(mine).numpy(), reference.average(theirs).numpy(), rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("zero_debias", [False, True])

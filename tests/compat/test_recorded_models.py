@@ -31,7 +31,9 @@ def test_classifier_needs_no_permute_and_reads_the_flattened_order():
     _, twin = compare(build, (3, 6, 7, 3))
     assert not permutes(twin)
     assert kernel_pattern(twin, "head") == ["weight", "(h w c) o -> o (c h w)", {"h": 2, "w": 2, "c": 4}]
-    assert twin.tfport_record["arguments"] == [{"where": "functional.forward", "argument": "input_layer", "layout": "NHWC -> NCHW"}]
+    assert twin.tfport_record["arguments"] == [
+        {"where": "functional.forward", "argument": "input_layer", "layout": "NHWC -> NCHW"}
+    ]
 
 
 @pytest.mark.parametrize("tail", [
@@ -122,7 +124,9 @@ def test_sequential(with_input):
     x = torch.randn(2, 3, 6, 6)
     assert twin(x).shape == (2, 2)
     fresh()
-    model = keras.Sequential([keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
     randomise(model)
     carry(model, twin)
     reference = torch.as_tensor(model(x.permute(0, 2, 3, 1).numpy()).numpy())
@@ -171,7 +175,9 @@ class Block(layers.Layer):
         self.units = units
 
     def build(self, input_shape):
-        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="glorot_uniform", name="w")
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], self.units), initializer="glorot_uniform", name="w"
+        )
         self.scale = self.add_weight(name="scale", shape=(self.units,), initializer="ones", trainable=False)
 
     def call(self, inputs, training=None):
@@ -186,7 +192,10 @@ def test_own_layers_build_weights_and_see_the_mode():
     value = torch.randn(2, 5)
     torch.testing.assert_close(model.train()(value), model.eval()(value) + 1.0)
     (entry,) = model.tfport_record["models"].values()
-    assert entry["layers"][1]["weights"] == {"w": ["kernel", "... -> ...", {}], "scale": ["scale", "... -> ...", {}]}
+    assert entry["layers"][1]["weights"] == {
+        "w": ["kernel", "... -> ...", {}],
+        "scale": ["scale", "... -> ...", {}],
+    }
 
 
 class Net(compat.keras.Model):
@@ -229,12 +238,16 @@ def test_subclassed_models_follow_keras():
             targets = [module.weight, module.bias]
             if name == "norm":
                 targets += [module.running_mean, module.running_var]
-            for target, value in zip(targets, [rearrange(kernel, moves[name]) if name in moves else kernel, *rest], strict=True):
+            for target, value in zip(
+                targets, [rearrange(kernel, moves[name]) if name in moves else kernel, *rest], strict=True
+            ):
                 target.copy_(value)
     for training in (False, True):
         expected = torch.as_tensor(reference(x.numpy(), training=training).numpy())
         torch.testing.assert_close(model.train(training)(x), expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(model.norm.module.running_var, torch.as_tensor(reference.norm.moving_variance.numpy()))
+    torch.testing.assert_close(
+        model.norm.module.running_var, torch.as_tensor(reference.norm.moving_variance.numpy())
+    )
 
 
 def test_initial_weights_have_keras_spread():

@@ -46,7 +46,9 @@ def outcome(step, root):
         found = step(root)
     except Exception:  # that it refuses is what is compared
         return "refused"
-    return str(found.dtype).replace("torch.", "").replace("<dtype: '", "").replace("'>", ""), found.numpy().tolist()
+    return str(found.dtype).replace("torch.", "").replace("<dtype: '", "").replace(
+        "'>", ""
+    ), found.numpy().tolist()
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)

@@ -45,18 +45,29 @@ def test_a_size_is_a_shape_and_a_tuple_is_not():
     assert isinstance(torch.zeros(2, 3).shape, compat.TensorShape)
     assert not isinstance((2, 3), compat.TensorShape)
     assert compat.TensorShape(torch.zeros(2, 3).shape) == (2, 3)
-    assert repr(compat.TensorShape([None, 3])) == "TensorShape([None, 3])" and repr(compat.TensorShape(None)) == "TensorShape(None)"
+    assert (
+        repr(compat.TensorShape([None, 3])) == "TensorShape([None, 3])"
+        and repr(compat.TensorShape(None)) == "TensorShape(None)"
+    )
 
 
 def test_specs():
     tf = tensorflow()
     for shape in ([2, None], [2, 3], None):
         theirs, ours = tf.TensorSpec(shape, tf.int32, "x"), compat.TensorSpec(shape, torch.int32, "x")
-        assert ours.name == theirs.name and ours.shape.dims == theirs.shape.dims if shape is None else ours.shape == tuple(theirs.shape)
+        assert (
+            ours.name == theirs.name and ours.shape.dims == theirs.shape.dims
+            if shape is None
+            else ours.shape == tuple(theirs.shape)
+        )
         for other in ([2, 3], [3, 2]):
             have = ours.is_compatible_with(torch.zeros(other, dtype=torch.int32))
             assert have == theirs.is_compatible_with(tf.zeros(other, tf.int32))
-    assert compat.TensorSpec([1], "float32") == compat.TensorSpec.from_tensor(torch.zeros(1)) != compat.TensorSpec([1], "int32")
+    assert (
+        compat.TensorSpec([1], "float32")
+        == compat.TensorSpec.from_tensor(torch.zeros(1))
+        != compat.TensorSpec([1], "int32")
+    )
     assert compat.TensorSpec.from_spec(compat.TensorSpec([1]), name="y").name == "y"
 
 
@@ -104,12 +115,18 @@ def test_devices_and_contexts():
     available = torch.cuda.is_available()
     assert compat.test.is_gpu_available() == compat.test.is_gpu_available(True) == available
     assert not compat.test.is_gpu_available(min_cuda_compute_capability=(99, 0))
-    assert compat.test.is_built_with_cuda() == compat.test.is_built_with_gpu_support() == torch.backends.cuda.is_built()
+    assert (
+        compat.test.is_built_with_cuda()
+        == compat.test.is_built_with_gpu_support()
+        == torch.backends.cuda.is_built()
+    )
     assert compat.test.gpu_device_name() == ("/device:GPU:0" if available else "")
     gpus = compat.config.list_physical_devices("GPU")
     assert len(gpus) == torch.cuda.device_count()
     (cpu,) = compat.config.list_physical_devices("CPU")
-    assert cpu.torch_device == torch.device("cpu") and len(compat.config.list_logical_devices()) == 1 + len(gpus)
+    assert cpu.torch_device == torch.device("cpu") and len(compat.config.list_logical_devices()) == 1 + len(
+        gpus
+    )
     assert all(gpu.torch_device.type == "cuda" for gpu in gpus)
     with compat.init_scope(), compat.colocate_with(torch.zeros(1)):
         assert compat.dimension_at_index(torch.zeros(2, 3).shape, 1) == 3
@@ -124,7 +141,9 @@ def test_broadcast_static_shape():
 
 
 def test_a_variable_is_an_instance_of_variable():
-    assert isinstance(compat.Variable(1.0), compat.Variable) and isinstance(nn.Parameter(torch.zeros(1)), compat.Variable)
+    assert isinstance(compat.Variable(1.0), compat.Variable) and isinstance(
+        nn.Parameter(torch.zeros(1)), compat.Variable
+    )
     assert not isinstance(torch.zeros(1), compat.Variable) and not isinstance(1.0, compat.Variable)
     assert isinstance(compat.Variable([1, 2], trainable=False, dtype="float32"), nn.Parameter)
 

@@ -22,7 +22,12 @@ def test_snake_case(class_name, expected):
 
 
 def test_names_of_a_container_count_by_class():
-    assert names.container_names(["Dense", "ReLU", "Dense", "Dense"]) == ["dense", "re_lu", "dense_1", "dense_2"]
+    assert names.container_names(["Dense", "ReLU", "Dense", "Dense"]) == [
+        "dense",
+        "re_lu",
+        "dense_1",
+        "dense_2",
+    ]
 
 
 def test_identifiers_avoid_keywords_and_taken_names():
@@ -85,8 +90,18 @@ def test_merging_lines_up_smaller_ranks_after_the_batch():
 
 def test_arguments_take_one_form():
     given = {"kernel_size": [3, 3], "strides": (1, 2), "padding": "SAME", "axis": [3], "filters": 4}
-    assert normalise(given) == {"kernel_size": 3, "strides": (1, 2), "padding": "same", "axis": 3, "filters": 4}
-    assert pairs(2, 2) == ((2, 2), (2, 2)) and pairs((1, 2), 1) == ((1, 2),) and pairs((1, (2, 3)), 2) == ((1, 1), (2, 3))
+    assert normalise(given) == {
+        "kernel_size": 3,
+        "strides": (1, 2),
+        "padding": "same",
+        "axis": 3,
+        "filters": 4,
+    }
+    assert (
+        pairs(2, 2) == ((2, 2), (2, 2))
+        and pairs((1, 2), 1) == ((1, 2),)
+        and pairs((1, (2, 3)), 2) == ((1, 1), (2, 3))
+    )
     with pytest.raises(NotImplementedError, match="channels_last"):
         normalise({"data_format": "channels_first"})
 
@@ -102,7 +117,11 @@ def test_a_shared_layer_stands_at_its_greatest_depth():
 
 
 def test_an_input_that_no_output_needs_comes_with_the_outputs():
-    assert keras_order(["out"], {"out": ["x"], "x": [], "idle": []}.__getitem__, str, ["x", "idle"]) == ["x", "idle", "out"]
+    assert keras_order(["out"], {"out": ["x"], "x": [], "idle": []}.__getitem__, str, ["x", "idle"]) == [
+        "x",
+        "idle",
+        "out",
+    ]
 
 
 def test_no_framework_is_imported():

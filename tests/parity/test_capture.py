@@ -23,11 +23,12 @@ JOBS = {
     "train": [f"{F}:train", "--call-args", "steps=3"],
     "Affine": [f"{F}:Affine", "--input", "4x3"],
     "Mixer": [f"{F}:Mixer", "--input", "4x5:int32<11", "--input", "4x3", "--dtype", "float32,float64"],
+    "Traced": [f"{F}:Traced", "--input", "4x3", "--dtype", "float32,float64"],
 }
 WRONG = {
     "no file": (["nowhere.py:f"], "nowhere.py: no such file"),
     "no colon": ([str(F)], "expected FILE.py:NAME"),
-    "no name": ([f"{F}:nothing"], "has no nothing; it defines Affine, Mixer, constants"),
+    "no name": ([f"{F}:nothing"], "has no nothing; it defines Affine, Mixer, Traced, constants"),
     "not callable": ([f"{F}:np.pi"], "nothing to call"),
     "too few inputs": ([f"{F}:pair", "--input", "4x3"], "pair(a, b) got 1 input(s)"),
     "unknown shape": ([f"{F}:Mixer"], "pass --input"),
@@ -131,7 +132,7 @@ def test_weights_are_loaded_where_named(made):
     assert np.array_equal(a["outputs/output/0"].array, b["outputs/output/0"].array)
 
 
-@pytest.mark.parametrize("name", ["scaled", "pair", "constants", "train", "Affine", "Mixer"])
+@pytest.mark.parametrize("name", ["scaled", "pair", "constants", "train", "Affine", "Mixer", "Traced"])
 def test_functions_modules_and_models_agree_with_their_twins(name, made, tmp_path):
     golden = read_golden(made[0] / name)
     dtypes = [run["dtype"] for run in golden.runs]

@@ -19,10 +19,9 @@ commands = click.Group(commands={"capture": capture_command, "verify": verify_co
 
 
 def tfport(*words):
-    """Runs a command; returns (exit status, stdout, stderr)."""
-    done = CliRunner(env={"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "200"}).invoke(
-        commands, [str(w) for w in words]
-    )
+    """Runs a command; returns (exit status, stdout, stderr). Without colours, whatever the environment asks for."""
+    env = {"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "200", "FORCE_COLOR": None}
+    done = CliRunner(env=env).invoke(commands, [str(w) for w in words])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
 
@@ -180,6 +179,17 @@ def test_scripts_that_differ_or_fail(tmp_path):
     two.unlink()
     status, _, err = tfport("verify", one, "--script")
     assert status == 2 and "one_torch.py: no such file" in err
+
+
+def test_a_verdict_is_one_line_however_long_its_paths(tmp_path):
+    folder = tmp_path / ("deep" * 40)
+    folder.mkdir()
+    one, two = folder / "one.py", folder / "one_torch.py"
+    one.write_text("print(0.25)\n")
+    two.write_text("raise KeyError('loss')\n")
+    status, out, _ = tfport("verify", one, "--script")
+    ended = f"one_torch.py ended with status 1: KeyError: 'loss' (File \"{two}\", line 1)"
+    assert status == 1 and f"disagree: {ended} (0 numbers on 0 lines" in out
 
 
 def test_capture_command(tmp_path):

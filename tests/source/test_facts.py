@@ -20,7 +20,9 @@ def fact(text: str) -> Fact:
     """What is known of E in ``HERE(E)``."""
     source = Source(HEAD + text)
     rewriter = Rewriter(source, Names(source.tree), rulebook.load(), 2)
-    calls = [n for n in ast.walk(source.tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "HERE"]
+    calls = [
+        n for n in ast.walk(source.tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "HERE"
+    ]
     assert len(calls) == 1
     return rewriter.facts.of(calls[0].args[0])
 
@@ -221,7 +223,10 @@ def test_what_is_not_decided_becomes_compat(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("y = tf.reduce_sum(tf.constant([1, 2]), 0)", "torch.sum(torch.tensor([1, 2], dtype=torch.int32), dim=0, dtype=torch.int32)"),
+        (
+            "y = tf.reduce_sum(tf.constant([1, 2]), 0)",
+            "torch.sum(torch.tensor([1, 2], dtype=torch.int32), dim=0, dtype=torch.int32)",
+        ),
         ("y = tf.reduce_sum(tf.constant([1.0, 2.0]), 0)", "torch.sum(torch.tensor([1.0, 2.0]), dim=0)"),
         ("x = tf.constant(3)\ny = x / 2", "y = x.to(torch.float64) / 2"),
         ("x = tf.constant(3)\ny = 1 + 2 / x", "y = 1 + 2 / x.to(torch.float64)"),

@@ -47,7 +47,9 @@ def batch(cases: list[str]) -> dict[str, str]:
     """What the inputs print under TensorFlow, all in one process."""
     paths = json.dumps({c: str(FOLDER / f"{c}.in.py") for c in cases})
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, "-c", BATCH, paths], capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", BATCH, paths], capture_output=True, text=True, env=environment, timeout=120
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.split("PRINTED ", 1)[1])
 
@@ -76,7 +78,9 @@ def test_both_programs_print_the_same(case: str, expected: dict[str, str]) -> No
         exec(compile(conversion(case).code, f"{case}.out.py", "exec"), {"__name__": "__main__"})
     want, have = normal(expected[case]), normal(stream.getvalue())
     assert NUMBER.sub("#", want) == NUMBER.sub("#", have)
-    assert [float(n) for n in NUMBER.findall(have)] == pytest.approx([float(n) for n in NUMBER.findall(want)], rel=2e-5, abs=1e-6)
+    assert [float(n) for n in NUMBER.findall(have)] == pytest.approx(
+        [float(n) for n in NUMBER.findall(want)], rel=2e-5, abs=1e-6
+    )
     assert NUMBER.search(want)
 
 

@@ -230,7 +230,10 @@ PLACES = ["{} ** r", "r ** {}", "-{}", "not {}", "{}.T", "{}[0]", "{}(r)", "r @ 
                                    "a ** b", "(a, b)", "[a]", "1", "1.5", "a.b", "a[0]", "a | b", "q := a"])  # fmt: skip
 def test_precedence(place: str, inner: str) -> None:
     """``tf.identity(E)`` and ``tf.add(E, d)`` in every place mean what the same with ``(E)`` and ``((E) + d)`` means."""
-    for call, meant in ((f"tf.add(({inner}), d)", f"(({inner}) + d)"), (f"tf.subtract(d, ({inner}))", f"(d - ({inner}))")):
+    for call, meant in (
+        (f"tf.add(({inner}), d)", f"(({inner}) + d)"),
+        (f"tf.subtract(d, ({inner}))", f"(d - ({inner}))"),
+    ):
         text = f"z = {place.format(call)}"
         if "tf.add" in text and inner.replace(".", "").isdigit():
             continue  # numbers are converted by compat
@@ -257,7 +260,10 @@ def test_a_long_call_stays_broken_one_argument_a_line() -> None:
 
 
 def test_an_outer_call_that_stays_keeps_its_layout() -> None:
-    assert converted("z = f(\n    tf.square(a),  # c\n    g(  b ),\n)\n") == "z = f(\n    torch.square(a),  # c\n    g(  b ),\n)\n"
+    assert (
+        converted("z = f(\n    tf.square(a),  # c\n    g(  b ),\n)\n")
+        == "z = f(\n    torch.square(a),  # c\n    g(  b ),\n)\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ def code(text: str, head: str = HEAD) -> str:
 
 def body(text: str) -> str:
     """The conversion without import lines."""
-    return "".join(s for s in code(text).splitlines(True) if not s.startswith(("import torch", "from tfport")))
+    return "".join(
+        s for s in code(text).splitlines(True) if not s.startswith(("import torch", "from tfport"))
+    )
 
 
 def printed(text: str) -> str:

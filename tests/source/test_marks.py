@@ -104,13 +104,18 @@ def test_a_second_run_adds_no_mark(case: str) -> None:
 
 
 def test_code_around_a_mark_is_rewritten_all_the_same() -> None:
-    assert body("x = tf.foo(tf.square(a), k=tf.float32)\n") == [M, "x = tf.foo(torch.square(a), k=torch.float32)"]
+    assert body("x = tf.foo(tf.square(a), k=tf.float32)\n") == [
+        M,
+        "x = tf.foo(torch.square(a), k=torch.float32)",
+    ]
 
 
 def test_a_mark_names_code_api_reason_and_advice() -> None:
     code = tfport.convert_source(HEAD + "x = tf.data.Dataset.range(3)\n").code
     line = next(line for line in code.splitlines() if MARK in line)
-    assert line.startswith("# tfport: TODO[TFP101] tf.data.Dataset") and ": no rule for this name yet; " in line
+    assert (
+        line.startswith("# tfport: TODO[TFP101] tf.data.Dataset") and ": no rule for this name yet; " in line
+    )
     assert "torch.utils.data" in line
 
 
@@ -122,7 +127,9 @@ def test_findings_give_line_and_column_of_the_input() -> None:
 def test_conditional_imports_keep_their_stub_in_their_branch() -> None:
     text = "def f(x):\n    if x: from tensorflow import foo, bar\n    else: foo = bar = max\n    return foo(1), bar(2)\n"
     code = tfport.convert_source(text).code
-    assert '    if x: foo = compat.unported("tensorflow.foo"); bar = compat.unported("tensorflow.bar")\n' in code
+    assert (
+        '    if x: foo = compat.unported("tensorflow.foo"); bar = compat.unported("tensorflow.bar")\n' in code
+    )
 
 
 # -- at run time -------------------------------------------------------------------------------------------------
@@ -194,7 +201,9 @@ def test_other_paths_run(program: dict, flag: object) -> None:
      ("loops", (), "tf.foo.items"), ("tests", (), "tf.foo.flag"), ("items", (), "tf.foo.table"),
      ("compares", (3,), "tf.foo.kind"), ("differs", ("x",), "tf.foo.kind"), ("Base", (), "tf.foo.Base")],
 )  # fmt: skip
-def test_a_marked_line_raises_with_file_line_api_and_code(program: dict, name: str, args: tuple, api: str) -> None:
+def test_a_marked_line_raises_with_file_line_api_and_code(
+    program: dict, name: str, args: tuple, api: str
+) -> None:
     with pytest.raises(UnportedError) as caught:
         program[name](*args)
     message = str(caught.value)

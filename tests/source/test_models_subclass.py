@@ -122,6 +122,37 @@ def test_computes_what_keras_computes(both, tmp_path, name):
         agree(reference(x, training=True), model.train()(given), entry["outputs"])
 
 
+def decorated(text, name):
+    """The program with ``@tf.function`` on one class' call."""
+    before, after = text.split(f"class {name}(", 1)
+    return f"{before}class {name}({after.replace('    def call(', '    @tf.function\n    def call(', 1)}"
+
+
+def test_a_call_that_is_a_tf_function_computes_what_keras_computes(tmp_path):
+    text = decorated(PROGRAM.read_text(), "UNet")
+    ours, made = convert(text, tmp_path, "decorated")
+    assert "class UNet(nn.Module)" in made.code and "tf.function" not in made.code
+    path = tmp_path / "decorated.py"
+    path.write_text(text)
+    keras.utils.set_random_seed(1)
+    reference, x = load(path, "decorated").UNet(), CASES["UNet"]
+    # Keras 3 builds a model by a run of call() that stands fresh initial values in for the variables. A tf.function
+    # is traced by that run, and its graph, which holds no variable, answers later calls: build it eagerly instead.
+    tf.config.run_functions_eagerly(True)
+    reference(x)
+    tf.config.run_functions_eagerly(False)
+    randomise(reference)
+    reference.save_weights(tmp_path / "m.weights.h5")
+    model = ours.UNet()
+    tfport.load_weights(model, tmp_path / "m.weights.h5")
+    given = torch.as_tensor(x).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        agree(reference(x), model.eval()(given), ["NCHW"])
+        assert reference.call.experimental_get_tracing_count() == 1  # a graph, not Python, made the reference
+        without_chance(reference, model)
+        agree(reference(x, training=True), model.train()(given), ["NCHW"])
+
+
 def test_training_moves_the_running_statistics_as_keras_does(both, tmp_path):
     theirs, ours, _ = both
     reference, x = theirs.ResNet(), CASES["ResNet"]
@@ -140,8 +171,8 @@ def test_training_moves_the_running_statistics_as_keras_does(both, tmp_path):
 def test_sizes_are_concrete_where_the_source_tells_them(both):
     _, _, made = both
     code = made.code
-    assert "self.conv2 = nn.Conv2d(filters, self.filters, 3, padding=\"same\", bias=False)" in code
-    assert "self.stem = nn.LazyConv2d(8, 3, padding=\"same\")" in code
+    assert 'self.conv2 = nn.Conv2d(filters, self.filters, 3, padding="same", bias=False)' in code
+    assert 'self.stem = nn.LazyConv2d(8, 3, padding="same")' in code
     assert "compat.keras.lazy.LazySameConv2d(filters, 3, stride=stride, bias=False)  # first" in code
     assert "x = torch.cat([x, skip], dim=1)" not in code and "return torch.cat([x, skip], dim=1)" in code
     assert "def forward(self, inputs):\n        # main path" in code
@@ -151,7 +182,9 @@ def test_the_record_reads_a_flattened_image_by_its_channels(both):
     _, _, made = both
     kernels = {r["path"]: r["weights"].get("kernel") for r in made.record["models"]["ResNet"]["layers"]}
     assert kernels["fc"] == ["weight", "(s c) o -> o (c s)", {"c": 48}]
-    kernels = {r["path"]: r["weights"].get("kernel") for r in made.record["models"]["Discriminator"]["layers"]}
+    kernels = {
+        r["path"]: r["weights"].get("kernel") for r in made.record["models"]["Discriminator"]["layers"]
+    }
     assert kernels["net.6"] == ["weight", "(h w c) o -> o (c h w)", {"h": 7, "w": 7, "c": 16}]
 
 
@@ -198,7 +231,10 @@ class Net(tf.keras.Model):
 
 def test_a_class_that_cannot_be_followed_stays_keras_with_all_that_it_holds(tmp_path):
     ours, made = convert(HELD, tmp_path, "held")
-    assert "class Net(compat.keras.Model):" in made.code and "class Block(compat.keras.layers.Layer):" in made.code
+    assert (
+        "class Net(compat.keras.Model):" in made.code
+        and "class Block(compat.keras.layers.Layer):" in made.code
+    )
     theirs_path = tmp_path / "held.py"
     theirs_path.write_text(HELD)
     reference, x = load(theirs_path, "held").Net(), images(2, 9, 8, 3)

@@ -246,5 +246,7 @@ def test_canonical(dotted: str, expected: str | None) -> None:
 
 def test_many_names_that_bind_each_other_take_no_time() -> None:
     names = [f"x{i}" for i in range(60)]
-    text = "".join(f"{a} = {b} if c else {d}\n" for a, b, d in zip(names, names[1:] + names[:1], names[2:] + names[:2]))
+    text = "".join(
+        f"{a} = {b} if c else {d}\n" for a, b, d in zip(names, names[1:] + names[:1], names[2:] + names[:2])
+    )
     assert meaning("import tensorflow as tf\n" + text + "HERE(x0.nn)") is None

@@ -77,7 +77,10 @@ def programs(draw: st.DrawFn) -> str:
         other = draw(st.sampled_from(variables))
         lines.append(f"    x{n} = {expression if form != 'update' else other}")
         if form == "if":
-            lines += [f"    if {draw(st.sampled_from(['axis > 0', 'keep', 'tf.reduce_sum(a) > 100.0']))}:", f"        x{n} = tf.square({other})"]
+            lines += [
+                f"    if {draw(st.sampled_from(['axis > 0', 'keep', 'tf.reduce_sum(a) > 100.0']))}:",
+                f"        x{n} = tf.square({other})",
+            ]
         elif form == "loop":
             lines += ["    for _ in range(2):", f"        x{n} = x{n} * 2"]
         elif form == "update":
@@ -119,7 +122,12 @@ def compare(program: str) -> bool:
             f"result {place}: {want.dtype}{want.shape} against {have.dtype}{have.shape}\n{program}\n{result.code}"
         )
         with np.errstate(all="ignore"):
-            close = np.allclose(want.astype("float64"), have.astype("float64"), rtol=1e-3 if want.dtype == "float16" else 1e-5, equal_nan=True)
+            close = np.allclose(
+                want.astype("float64"),
+                have.astype("float64"),
+                rtol=1e-3 if want.dtype == "float16" else 1e-5,
+                equal_nan=True,
+            )
         assert close, f"result {place}: {want} against {have}\n{program}\n{result.code}"
     return True
 

@@ -126,7 +126,10 @@ def test_augmented_assignment_of_a_part_rebinds(update: str, expected: list[floa
 
 
 def test_augmented_assignment_of_lists_and_numbers_stays() -> None:
-    text = HEAD + "def f(x):\n    n = 0\n    n += 1\n    l = []\n    l += [tf.square(x)]\n    s = 'a'\n    s += 'b'\n    return l\n"
+    text = (
+        HEAD
+        + "def f(x):\n    n = 0\n    n += 1\n    l = []\n    l += [tf.square(x)]\n    s = 'a'\n    s += 'b'\n    return l\n"
+    )
     new = code(text)
     assert "n += 1" in new and "l += [torch.square(x)]" in new and "s += 'b'" in new
 

@@ -1,9 +1,10 @@
 """Arguments as TensorFlow would take them: numbers, lists and arrays become tensors, dtype names become dtypes.
 
-Python floats become float32, ints int32, bools bool (tf.convert_to_tensor); NumPy arrays keep their dtype. Beside a
-tensor argument all of them take its dtype, as TensorFlow's binary operators have it: float64 to float32, and float to
-int toward zero. Where no argument is a tensor the first NumPy array says the dtype. (TensorFlow's C functions, such as
-tf.add, refuse an array of another dtype in front of a tensor; here it is converted in either place.)
+Python floats become float32, ints int32 (int64 where one is beyond int32), bools bool (tf.convert_to_tensor); NumPy
+arrays keep their dtype. Beside a tensor argument all of them take its dtype, as TensorFlow's binary operators have it:
+float64 to float32, and float to int toward zero. Where no argument is a tensor the first NumPy array says the dtype.
+(TensorFlow's C functions, such as tf.add, refuse an array of another dtype in front of a tensor; here it is converted
+in either place.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from tfport.compat.dtypes import as_dtype
 _PYTHON = {torch.float64: torch.float32, torch.int64: torch.int32, torch.complex128: torch.complex128}
 
 
-def to_tensor(value: Any, dtype: torch.dtype | None = None, device: torch.device | None = None) -> torch.Tensor:
+def to_tensor(
+    value: Any, dtype: torch.dtype | None = None, device: torch.device | None = None
+) -> torch.Tensor:
     """``tf.convert_to_tensor``: a number, list, array or tensor as a tensor; ``dtype`` is that of the operand beside it.
 
     A tensor keeps its dtype. A list that holds tensors is stacked. Raises TypeError for what has no tensor form
@@ -36,10 +39,19 @@ def to_tensor(value: Any, dtype: torch.dtype | None = None, device: torch.device
         value = list(value)
     made = np.asarray(value)
     if made.dtype == object or made.dtype.kind in "US":
-        raise TypeError(f"{value!r} ({type(value).__name__}) cannot become a tensor; pass numbers, an array or a tensor")
+        raise TypeError(
+            f"{value!r} ({type(value).__name__}) cannot become a tensor; pass numbers, an array or a tensor"
+        )
     has_own = isinstance(value, list | tuple) and any(isinstance(v, np.ndarray | np.generic) for v in value)
     tensor = torch.as_tensor(made, device=device)
-    wanted = dtype if dtype is not None else None if has_own else _PYTHON.get(tensor.dtype)
+    wanted = dtype if dtype is not None or has_own else _PYTHON.get(tensor.dtype)
+    if (
+        wanted is torch.int32
+        and dtype is None
+        and made.size
+        and not -(2**31) <= made.min() <= made.max() < 2**31
+    ):
+        return tensor
     return tensor if wanted is None else tensor.to(wanted)
 
 
@@ -48,6 +60,8 @@ def literal_dtype(value: Any) -> torch.dtype | None:
 
     Rules may test it: the converter decides it where the literal stands in the call.
     """
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**31) <= value < 2**31:
+        return torch.int64
     if isinstance(value, bool | int | float):
         return _PYTHON_TYPES[type(value)]
     if not isinstance(value, list | tuple):
@@ -55,8 +69,10 @@ def literal_dtype(value: Any) -> torch.dtype | None:
     inside = {literal_dtype(v) for v in value}
     if None in inside:
         return None
-    if inside <= {torch.int32, torch.float32}:
-        return torch.int32 if inside == {torch.int32} else torch.float32
+    if inside <= {torch.int32, torch.int64, torch.float32}:
+        if torch.float32 in inside or not inside:
+            return torch.float32
+        return max(inside, key=lambda d: d.itemsize)  # type: ignore[union-attr]
     return inside.pop() if len(inside) == 1 else None
 
 
@@ -64,7 +80,9 @@ _PYTHON_TYPES = {bool: torch.bool, int: torch.int32, float: torch.float32}
 
 
 def _holds_tensor(value: Any) -> bool:
-    return any(isinstance(v, torch.Tensor) or (isinstance(v, list | tuple) and _holds_tensor(v)) for v in value)
+    return any(
+        isinstance(v, torch.Tensor) or (isinstance(v, list | tuple) and _holds_tensor(v)) for v in value
+    )
 
 
 def _alike(values: Iterable[Any], dtype: torch.dtype | None) -> list[Any]:

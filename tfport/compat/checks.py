@@ -21,7 +21,12 @@ def hold(condition: torch.Tensor, message: str | None, what: str, data: Sequence
 
 
 def compared(
-    x: Any, y: Any, message: str | None, data: Sequence[Any] | None, relation: str, compare: Callable[..., torch.Tensor]
+    x: Any,
+    y: Any,
+    message: str | None,
+    data: Sequence[Any] | None,
+    relation: str,
+    compare: Callable[..., torch.Tensor],
 ) -> None:
     """AssertionError unless ``compare(x, y)`` holds everywhere; numbers take the other side's dtype."""
     first = to_tensor(x, y.dtype if isinstance(y, torch.Tensor) else None)
@@ -65,12 +70,17 @@ def _number(value: torch.Tensor) -> str:
     return f"{number:g}"
 
 
-def show(values: Sequence[Any], stream: Any, summarize: int | None, sep: str, end: str, brackets: bool = False) -> None:
+def show(
+    values: Sequence[Any], stream: Any, summarize: int | None, sep: str, end: str, brackets: bool = False
+) -> None:
     """Write values to ``stream`` (a file, ``"file://path"`` to append to, or None for stderr)."""
     limit = 3 if summarize is None else summarize
     parts = [text(v, limit) for v in values]
     if brackets:
-        parts = [p if isinstance(v, str) or p.startswith("[") else f"[{p}]" for p, v in zip(parts, values, strict=True)]
+        parts = [
+            p if isinstance(v, str) or p.startswith("[") else f"[{p}]"
+            for p, v in zip(parts, values, strict=True)
+        ]
     line = sep.join(parts) + end
     if isinstance(stream, str) and stream.startswith("file://"):
         with open(stream.removeprefix("file://"), "a", encoding="utf-8") as file:

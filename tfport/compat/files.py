@@ -140,7 +140,9 @@ def stat(path: Any) -> FileStatistics:
         facts = there.info(path)
         changed = facts.get("mtime") or facts.get("created") or facts.get("updated") or 0
         changed = changed.timestamp() if hasattr(changed, "timestamp") else float(changed)
-        return FileStatistics(int(facts.get("size") or 0), int(changed * 1e9), facts.get("type") == "directory")
+        return FileStatistics(
+            int(facts.get("size") or 0), int(changed * 1e9), facts.get("type") == "directory"
+        )
     found = os.stat(path)
     return FileStatistics(found.st_size, found.st_mtime_ns, os.path.isdir(path))
 
@@ -153,7 +155,9 @@ def glob(pattern: Any) -> list[str]:
     there = remote(pattern)
     if there:
         scheme = pattern[: pattern.index("://") + 3]
-        return sorted(f"{scheme}{name.lstrip('/') if scheme == 'memory://' else name}" for name in there.glob(pattern))
+        return sorted(
+            f"{scheme}{name.lstrip('/') if scheme == 'memory://' else name}" for name in there.glob(pattern)
+        )
     return sorted(_matches(pattern))
 
 
@@ -170,7 +174,9 @@ def _matches(pattern: str) -> Iterator[str]:
                 yield os.path.join(folder, name)
         elif os.path.isdir(folder or "."):
             wanted = re.compile(fnmatch.translate(name.replace("[^", "[!")))
-            yield from (os.path.join(folder, entry) for entry in os.listdir(folder or ".") if wanted.match(entry))
+            yield from (
+                os.path.join(folder, entry) for entry in os.listdir(folder or ".") if wanted.match(entry)
+            )
 
 
 def walk(top: Any, topdown: bool = True, onerror: Any = None) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -241,7 +247,9 @@ class GFile:
         if kind == "r":
             raise PermissionError(f"{self._name} is open to read only (mode {self._mode!r})")
         if self._file is None:
-            self._file = opened(text(self._name), "wb" if kind.startswith("w") else "ab" if kind.startswith("a") else "r+b")
+            self._file = opened(
+                text(self._name), "wb" if kind.startswith("w") else "ab" if kind.startswith("a") else "r+b"
+            )
         return self._file
 
     def _decoded(self, data: bytes) -> Any:

@@ -41,7 +41,9 @@ def strided(
         elif shrink >> bit & 1:
             items.append(first)
         else:
-            items.append(slice(None if no_begin >> bit & 1 else first, None if no_end >> bit & 1 else last, step))
+            items.append(
+                slice(None if no_begin >> bit & 1 else first, None if no_end >> bit & 1 else last, step)
+            )
     return take(tensor, items)
 
 
@@ -55,7 +57,9 @@ def take(tensor: torch.Tensor, items: Sequence[Any]) -> torch.Tensor:
         elif item is not None:
             if isinstance(item, slice) and item.step is not None and item.step < 0:
                 places = range(*item.indices(tensor.shape[axis]))
-                tensor = tensor.index_select(axis, torch.tensor(list(places), dtype=torch.long, device=tensor.device))
+                tensor = tensor.index_select(
+                    axis, torch.tensor(list(places), dtype=torch.long, device=tensor.device)
+                )
                 item = slice(None)
             axis += 1
         chosen.append(item)

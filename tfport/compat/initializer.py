@@ -15,7 +15,9 @@ class Initializer:
 
     dtype: Any = torch.float32
 
-    def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None, **unused: Any) -> torch.Tensor:
+    def __call__(
+        self, shape: Any, dtype: Any = None, partition_info: Any = None, **unused: Any
+    ) -> torch.Tensor:
         """The tensor. ``partition_info`` and Keras' layout keywords are accepted and have no effect."""
         return self.make(initial.sizes(shape), as_dtype(self.dtype if dtype is None else dtype))
 
@@ -43,7 +45,9 @@ class Scaling(Initializer):
     def make(self, shape: list[int], dtype: torch.dtype) -> torch.Tensor:
         """Variance scale / fan."""
         axes = self.input_axes, self.output_axes
-        return initial.variance_scaling(shape, dtype, self.seed, self.scale, self.mode, self.distribution, *axes)
+        return initial.variance_scaling(
+            shape, dtype, self.seed, self.scale, self.mode, self.distribution, *axes
+        )
 
 
 class Drawn(Initializer):

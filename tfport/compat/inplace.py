@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 
-def _augmented(plain: Callable[[Any, Any], Any], in_place: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _augmented(
+    plain: Callable[[Any, Any], Any], in_place: Callable[[Any, Any], Any]
+) -> Callable[[Any, Any], Any]:
     def apply(target: Any, value: Any) -> Any:
         return plain(target, value) if isinstance(target, torch.Tensor) else in_place(target, value)
 

@@ -190,7 +190,9 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> torch.Tensor:
     return 1 - 2.0 * overlap / (torch.sum(y_true, dim=axis) + torch.sum(y_pred, dim=axis) + EPSILON)
 
 
-def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None) -> torch.Tensor:
+def tversky(
+    y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
+) -> torch.Tensor:
     """Dice with a weight each for what the prediction misses (alpha, as Keras has it) and invents (beta)."""
     y_pred = to_tensor(y_pred)
     y_true = to_tensor(y_true).to(y_pred.dtype)

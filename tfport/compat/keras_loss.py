@@ -40,11 +40,15 @@ def alike(y_true: Any, y_pred: Any) -> tuple[torch.Tensor, torch.Tensor]:
     y_pred = to_tensor(y_pred)
     y_true = to_tensor(y_true).to(y_pred.dtype).to(y_pred.device)
     if y_true.shape != y_pred.shape:
-        raise ValueError(f"y_true and y_pred must have one shape, got {list(y_true.shape)} and {list(y_pred.shape)}")
+        raise ValueError(
+            f"y_true and y_pred must have one shape, got {list(y_true.shape)} and {list(y_pred.shape)}"
+        )
     return y_true, y_pred
 
 
-def weigh(losses: torch.Tensor, sample_weight: Any, mask: torch.Tensor | None, reduction: str) -> torch.Tensor:
+def weigh(
+    losses: torch.Tensor, sample_weight: Any, mask: torch.Tensor | None, reduction: str
+) -> torch.Tensor:
     """Weighted and reduced. The mask of an ignored class spreads the weight of what it hides over the rest."""
     weight = None if sample_weight is None else to_tensor(sample_weight).to(losses.dtype).to(losses.device)
     if mask is not None:
@@ -72,7 +76,9 @@ def weigh(losses: torch.Tensor, sample_weight: Any, mask: torch.Tensor | None, r
 class Loss:
     """``tf.keras.losses.Loss``: subclasses define ``call(y_true, y_pred)``, one loss per example."""
 
-    def __init__(self, name: str | None = None, reduction: Any = "sum_over_batch_size", dtype: Any = None) -> None:
+    def __init__(
+        self, name: str | None = None, reduction: Any = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
         reduction = reduction.lower() if isinstance(reduction, str) else reduction
         if reduction not in _REDUCTIONS:
             raise ValueError(f"reduction {reduction!r} is none of {', '.join(str(r) for r in _REDUCTIONS)}")

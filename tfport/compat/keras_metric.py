@@ -25,7 +25,9 @@ class Metric:
         self.update_state(*args, **kwargs)
         return self.result()
 
-    def add_weight(self, shape: Any = (), initializer: Any = None, dtype: Any = None, name: str | None = None) -> Any:
+    def add_weight(
+        self, shape: Any = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+    ) -> Any:
         """A zero tensor kept as state under ``name`` and set back to zero by ``reset_state``."""
         if initializer not in (None, "zeros", "zero", "Zeros"):
             raise ValueError(f"state starts at zero; initializer {initializer!r} is not carried over")
@@ -63,7 +65,9 @@ class Metric:
         return {"name": self.name, "dtype": str(self.dtype).removeprefix("torch.")}
 
 
-def samples(values: Any, sample_weight: Any, dtype: torch.dtype, mean: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+def samples(
+    values: Any, sample_weight: Any, dtype: torch.dtype, mean: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """One value per example, and its weight: further axes are reduced by mean, or by sum."""
     values = to_tensor(values).detach().to(dtype)
     weight = None
@@ -99,7 +103,9 @@ class Mean(Metric):
     def add(self, values: Any, sample_weight: Any = None) -> None:
         """Count a batch of values."""
         values, weight = samples(values, sample_weight, self.dtype, mean=True)
-        number = weight.sum() if weight is not None else values.new_tensor(values.shape[0] if values.ndim else 1)
+        number = (
+            weight.sum() if weight is not None else values.new_tensor(values.shape[0] if values.ndim else 1)
+        )
         self.total = self.total.to(values.device) + values.sum()
         self.count = self.count.to(values.device) + number
 
@@ -145,7 +151,9 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     """1 where the greatest entry stands at the class number."""
     y_true, y_pred = to_tensor(y_true), to_tensor(y_pred)
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
-        matches = (y_true.squeeze(-1).to(y_pred.dtype) == y_pred.argmax(-1).to(y_pred.dtype)).reshape(y_true.shape)
+        matches = (y_true.squeeze(-1).to(y_pred.dtype) == y_pred.argmax(-1).to(y_pred.dtype)).reshape(
+            y_true.shape
+        )
     else:
         matches = y_true.to(y_pred.dtype) == y_pred.argmax(-1).to(y_pred.dtype)
     matches = matches.float()

@@ -24,7 +24,10 @@ class Module(nn.Module):
         super().__init__()
         if name is not None and not name.isidentifier():
             raise ValueError(f"{name!r} is not a valid module name: it must be a Python identifier")
-        self._name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
+        self._name = (
+            name
+            or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
+        )
 
     @property
     def name(self) -> str:
@@ -62,7 +65,13 @@ class Module(nn.Module):
         return tuple(_submodules(self))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        items = list(value.values()) if isinstance(value, dict) else list(value) if type(value) in (list, tuple) else []
+        items = (
+            list(value.values())
+            if isinstance(value, dict)
+            else list(value)
+            if type(value) in (list, tuple)
+            else []
+        )
         if items and all(isinstance(item, nn.Module) for item in items):
             value = nn.ModuleDict(value) if isinstance(value, dict) else nn.ModuleList(items)
         elif items and all(isinstance(item, nn.Parameter) for item in items):

@@ -29,7 +29,9 @@ def publish_module(package: str, module: types.ModuleType) -> None:
             for name in entry.names if entry.primary.startswith("tf.keras.") else (entry.primary,):
                 place(package, name, getattr(value, "published", value))
     for name, value in getattr(module, "CONSTANTS", {}).items():
-        if f"{package}.{path_of(name)}" not in sys.modules:  # tf.Tensor is torch.Tensor, compat.Tensor holds its methods
+        if (
+            f"{package}.{path_of(name)}" not in sys.modules
+        ):  # tf.Tensor is torch.Tensor, compat.Tensor holds its methods
             place(package, name, value)
 
 
@@ -60,7 +62,9 @@ def load_rules(folder: str, beside: str) -> None:
     """Publish the user's rules in ``folder``, a path relative to the file ``beside``. Raises FileNotFoundError."""
     where = (pathlib.Path(beside).resolve().parent / folder).resolve()
     if not where.is_dir():
-        raise FileNotFoundError(f"{where}: no such folder of rules; convert again with --rules, or mend the path in {beside}")
+        raise FileNotFoundError(
+            f"{where}: no such folder of rules; convert again with --rules, or mend the path in {beside}"
+        )
     for file in sorted(where.glob("*.py")):
         name = f"tfport_user_rules.{where.name}.{file.stem}"
         if name in sys.modules:

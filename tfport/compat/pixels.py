@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -68,7 +69,9 @@ def rgb_to_hsv(rgb: torch.Tensor) -> torch.Tensor:
     )  # fmt: skip
     hue = torch.where(some, hue, torch.zeros_like(hue))
     hue = torch.where(hue < 0, hue + 1.0, hue)
-    saturation = torch.where(bright, span / torch.where(bright, value, torch.ones_like(value)), torch.zeros_like(value))
+    saturation = torch.where(
+        bright, span / torch.where(bright, value, torch.ones_like(value)), torch.zeros_like(value)
+    )
     return torch.stack([hue, saturation, value], -1)
 
 
@@ -83,17 +86,19 @@ def hsv_to_rgb(hsv: torch.Tensor) -> torch.Tensor:
     return ((1.0 - saturation).unsqueeze(-1) + saturation.unsqueeze(-1) * tint) * value.unsqueeze(-1)
 
 
-def shifted_hue(image: torch.Tensor, delta: object) -> torch.Tensor:
+def shifted_hue(image: torch.Tensor, delta: Any) -> torch.Tensor:
     """Hue turned by a fraction of the circle."""
 
     def turn(rgb: torch.Tensor) -> torch.Tensor:
         hue, saturation, value = rgb_to_hsv(rgb.float()).unbind(-1)
-        return hsv_to_rgb(torch.stack([torch.remainder(hue + delta, 1.0), saturation, value], -1)).to(rgb.dtype)
+        return hsv_to_rgb(torch.stack([torch.remainder(hue + delta, 1.0), saturation, value], -1)).to(
+            rgb.dtype
+        )
 
     return in_float(image, turn)
 
 
-def scaled_saturation(image: torch.Tensor, factor: object) -> torch.Tensor:
+def scaled_saturation(image: torch.Tensor, factor: Any) -> torch.Tensor:
     """Saturation times a factor, clipped to [0, 1]."""
 
     def scale(rgb: torch.Tensor) -> torch.Tensor:
@@ -103,7 +108,7 @@ def scaled_saturation(image: torch.Tensor, factor: object) -> torch.Tensor:
     return in_float(image, scale)
 
 
-def scaled_contrast(image: torch.Tensor, factor: object) -> torch.Tensor:
+def scaled_contrast(image: torch.Tensor, factor: Any) -> torch.Tensor:
     """Each channel's distance from its mean times a factor."""
 
     def scale(x: torch.Tensor) -> torch.Tensor:
@@ -114,6 +119,6 @@ def scaled_contrast(image: torch.Tensor, factor: object) -> torch.Tensor:
     return in_float(image, scale)
 
 
-def brightened(image: torch.Tensor, delta: object) -> torch.Tensor:
+def brightened(image: torch.Tensor, delta: Any) -> torch.Tensor:
     """delta added; for integer images delta is a share of the range."""
     return in_float(image, lambda x: x + delta)

@@ -146,11 +146,12 @@ def along(x: torch.Tensor, axis: int, weights: np.ndarray) -> torch.Tensor:
         order = np.argsort(weights == 0, axis=1, kind="stable")[:, :taps]
         parts = np.take_along_axis(weights, order, 1)
         shape = [-1 if a == axis % x.ndim else 1 for a in range(x.ndim)]
-        total = None
+        total: torch.Tensor | None = None
         for tap in range(taps):
             picked = x.index_select(axis, torch.as_tensor(order[:, tap].copy(), device=x.device))
             part = picked * torch.as_tensor(parts[:, tap].copy(), device=x.device).reshape(shape)
             total = part if total is None else total + part
+        assert total is not None  # there is a tap
         return total
     matrix = torch.as_tensor(weights, device=x.device)
     return (x.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
@@ -168,7 +169,9 @@ def resize(images: torch.Tensor, height: int, width: int, method: str, corners: 
     for axis, wanted in ((-3, height), (-2, width)):
         size = images.shape[axis]
         smooth = method not in EXACT or (antialias and method != "area")
-        weights = spread(size, wanted, method, antialias) if smooth else EXACT[method](size, wanted, corners, half)
+        weights = (
+            spread(size, wanted, method, antialias) if smooth else EXACT[method](size, wanted, corners, half)
+        )
         result = along(result, result.ndim + axis, weights)
     return result
 

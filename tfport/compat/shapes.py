@@ -78,7 +78,9 @@ class TensorShape(tuple[Any, ...], metaclass=_TensorShapeType):
         other = TensorShape(other)
         if not (self.known and other.known):
             return True
-        return len(self) == len(other) and all(a is None or b is None or a == b for a, b in zip(self, other, strict=True))
+        return len(self) == len(other) and all(
+            a is None or b is None or a == b for a, b in zip(self, other, strict=True)
+        )
 
     def assert_is_compatible_with(self, other: Any) -> None:
         """Raises ValueError unless a tensor could have both shapes."""
@@ -107,7 +109,11 @@ class TensorShape(tuple[Any, ...], metaclass=_TensorShapeType):
         self.assert_is_compatible_with(other)
         if not self.known:
             return other
-        return self if not other.known else TensorShape([b if a is None else a for a, b in zip(self, other, strict=True)])
+        return (
+            self
+            if not other.known
+            else TensorShape([b if a is None else a for a, b in zip(self, other, strict=True)])
+        )
 
     def concatenate(self, other: Any) -> TensorShape:
         """The axes of both, one after the other."""
@@ -176,7 +182,11 @@ class TensorSpec:
         return self.dtype == spec_or_tensor.dtype and self.shape.is_compatible_with(spec_or_tensor.shape)
 
     def __eq__(self, other: Any) -> bool:
-        return isinstance(other, TensorSpec) and (self.shape, self.dtype, self.name) == (other.shape, other.dtype, other.name)
+        return isinstance(other, TensorSpec) and (self.shape, self.dtype, self.name) == (
+            other.shape,
+            other.dtype,
+            other.name,
+        )
 
     def __hash__(self) -> int:
         return hash((self.shape, self.dtype))

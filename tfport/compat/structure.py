@@ -24,7 +24,9 @@ def flatten(structure: Any) -> list[Any]:
 
 
 def _items(structure: Any) -> list[Any]:
-    return [structure[key] for key in sorted(structure)] if isinstance(structure, Mapping) else list(structure)
+    return (
+        [structure[key] for key in sorted(structure)] if isinstance(structure, Mapping) else list(structure)
+    )
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:

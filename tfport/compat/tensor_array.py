@@ -66,7 +66,9 @@ class TensorArray:
         known = self.element_shape
         if known is None:
             return
-        if len(known) != len(shape) or any(a is not None and a != b for a, b in zip(known, shape, strict=True)):
+        if len(known) != len(shape) or any(
+            a is not None and a != b for a, b in zip(known, shape, strict=True)
+        ):
             raise ValueError(f"an element of shape {shape} in an array of elements of shape {known}")
 
     def read(self, index: Any, name: str | None = None) -> torch.Tensor:

@@ -63,7 +63,9 @@ class Unported:
 
         def refuse(cls: type, *args: Any, **kwargs: Any) -> NoReturn:
             frame = sys._getframe(1)
-            raise UnportedError(f"{frame.f_code.co_filename}:{frame.f_lineno}: the base class {name} has no port yet [TFP101]")
+            raise UnportedError(
+                f"{frame.f_code.co_filename}:{frame.f_lineno}: the base class {name} has no port yet [TFP101]"
+            )
 
         return (type("UnportedBase", (), {"__new__": refuse}),)
 

@@ -37,7 +37,9 @@ def per_axis(value: Any, rank: int, last: bool, what: str) -> list[int]:
         raise ValueError(f"{what} {value!r} must have 1, {rank} or {rank + 2} entries")
     inner, outer = (numbers[1:-1], (numbers[0], numbers[-1])) if last else (numbers[2:], tuple(numbers[:2]))
     if outer != (1, 1):
-        raise ValueError(f"{what} {value!r}: torch slides windows over space only, not over batch or channels")
+        raise ValueError(
+            f"{what} {value!r}: torch slides windows over space only, not over batch or channels"
+        )
     return inner
 
 
@@ -143,7 +145,9 @@ def convolve_transposed(x: torch.Tensor, filters: torch.Tensor, output_shape: An
     rank, last = filters.ndim - 2, channels_last(data_format)
     stride = per_axis(strides, rank, last, "strides")
     dilation = per_axis(dilations, rank, last, "dilations")
-    shape = output_shape.tolist() if isinstance(output_shape, torch.Tensor) else [int(n) for n in output_shape]
+    shape = (
+        output_shape.tolist() if isinstance(output_shape, torch.Tensor) else [int(n) for n in output_shape]
+    )
     sizes = shape if len(shape) == rank else shape[-rank - 1 : -1] if last else shape[-rank:]
     planes = first(x, last)
     pairs = paddings(padding, sizes, filters.shape[:rank], stride, dilation, last)
@@ -167,8 +171,6 @@ def convolve_transposed(x: torch.Tensor, filters: torch.Tensor, output_shape: An
 def lowest(dtype: torch.dtype) -> float:
     """The value that never wins a maximum: -inf, or an integer's least."""
     return float("-inf") if dtype.is_floating_point else torch.iinfo(dtype).min
-
-
 
 
 def max_pool(x: torch.Tensor, window: Sequence[int], strides: Sequence[int], padding: Any, last: bool,
@@ -198,7 +200,9 @@ def avg_pool(x: torch.Tensor, window: Sequence[int], strides: Sequence[int], pad
         if all(before == after for before, after in pairs):
             pool = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[rank]
             inside = tuple(before for before, _ in pairs)
-            return back(pool(planes, tuple(window), tuple(strides), padding=inside, count_include_pad=False), last)
+            return back(
+                pool(planes, tuple(window), tuple(strides), padding=inside, count_include_pad=False), last
+            )
         total = _sums(pad(planes, pairs), window, strides)
     else:
         kernel = planes.new_ones(1, 1, *window)

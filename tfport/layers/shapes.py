@@ -57,7 +57,9 @@ def window(size: int | None, kernel: int, stride: int, padding: str, dilation: i
     return (size - extent) // stride + 1
 
 
-def transposed(size: int | None, kernel: int, stride: int, padding: str, extra: int | None, dilation: int = 1) -> int | None:
+def transposed(
+    size: int | None, kernel: int, stride: int, padding: str, extra: int | None, dilation: int = 1
+) -> int | None:
     """Output size of a transposed convolution along one axis (Keras' output_padding is ``extra``)."""
     if size is None:
         return None

@@ -22,6 +22,7 @@ moving statistics near those of the data with variances between 0.01 and 1, wher
 import argparse
 import ast
 import collections
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -711,14 +712,15 @@ class Run:
         inputs = self.inputs(model)
         how = self.passing(model, inputs)
         forward = lambda: self.guard(lambda: self.forward(model, inputs, how))  # noqa: E731
-        outputs = forward()  # builds a model that had no shapes yet
+        with functions_run_eagerly(tf):
+            outputs = forward()  # builds a model that had no shapes yet
         rng = np.random.RandomState(options.seed + 1)
         if options.weights:
             self.guard(lambda: model.load_weights(options.weights))
         else:
             roughen(model, rng, tf)
             if tf.executing_eagerly():
-                with Watch(sublayers(model), Tune(rng, tf)):
+                with Watch(sublayers(model), Tune(rng, tf)), functions_run_eagerly(tf):
                     forward()
         budget = {"none": -1, "auto": LAYER_BUDGET, "all": float("inf")}[options.layers]
         record = Record(layer_paths(model), budget)
@@ -861,6 +863,31 @@ def seed_all(tf, seed):
     np.random.seed(seed)
     getattr(tf.random, "set_seed", None) and tf.random.set_seed(seed)
     tf.compat.v1.set_random_seed(seed)
+
+
+@contextlib.contextmanager
+def functions_run_eagerly(tf):
+    """Inside, what `@tf.function` decorates runs as plain Python.
+
+    Keras 3 builds a model by running its call() with fresh initial values in place of the variables. A call() that
+    is a tf.function is traced by that run, and the traced graph, which draws new weights at every call and holds
+    no variable, is what later calls with the same arguments use. A model that was built eagerly is traced right.
+    """
+    config = tf.config
+    switch = getattr(config, "run_functions_eagerly", None)
+    switch = switch or getattr(config, "experimental_run_functions_eagerly", None)
+    if switch is None or not tf.executing_eagerly():
+        yield
+        return
+    asked = getattr(
+        config, "functions_run_eagerly", getattr(config, "experimental_functions_run_eagerly", bool)
+    )
+    before = asked()
+    switch(True)
+    try:
+        yield
+    finally:
+        switch(before)
 
 
 def tune_precision(tf):

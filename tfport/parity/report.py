@@ -98,7 +98,7 @@ def _print_part(done: Verification, part: Part, console: Any) -> None:
         console.print(f"note: {escape(note)}", soft_wrap=True)
     verdict = "[green]agree[/]" if part.ok else "[red]disagree[/]"
     why = "" if part.ok or part.comparison.failures else f": {part.comparison.reason}"
-    console.print(f"{verdict}{escape(why)} ({part.comparison.elements} elements compared)")
+    console.print(f"{verdict}{escape(why)} ({part.comparison.elements} elements compared)", soft_wrap=True)
 
 
 _COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
@@ -166,4 +166,5 @@ def _print_printed(done: Verification, console: Any) -> None:
     verdict = "[green]agree[/]" if printed.ok else "[red]disagree[/]"
     why = "" if printed.ok or printed.differences else f": {printed.reason}"
     worst = f"worst {printed.max_rel:.2e}"
-    console.print(f"{verdict}{escape(why)} ({printed.numbers} numbers on {printed.lines} lines, {worst})")
+    counts = f"{printed.numbers} numbers on {printed.lines} lines, {worst}"
+    console.print(f"{verdict}{escape(why)} ({counts})", soft_wrap=True)

@@ -14,7 +14,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tfport.proving", description=__doc__)
     parser.add_argument("path", help="a rule file or a folder of rule files")
     parser.add_argument("-k", default="", metavar="NAME", help="only rules with NAME in one of their names")
-    parser.add_argument("--no-source", action="store_true", help="leave out the conversion of each call as text")
+    parser.add_argument(
+        "--no-source", action="store_true", help="leave out the conversion of each call as text"
+    )
     options = parser.parse_args(arguments)
     report = prove_folder(options.path, only=options.k, source=not options.no_source)
     print(report)

@@ -43,14 +43,18 @@ class Call:
     then: tuple[tuple[tuple[Any, ...], Mapping[str, Any]], ...] = ()  # calls of what the first call gives
     several: bool = False  # whether ``then`` is a list of calls: the result is the list of theirs
 
-    def run(self, function: Callable[..., Any], tensors: Mapping[int, Any], other: Callable[[Any], Any]) -> Any:
+    def run(
+        self, function: Callable[..., Any], tensors: Mapping[int, Any], other: Callable[[Any], Any]
+    ) -> Any:
         """Call ``function`` with ``tensors`` for the inputs and ``other(x)`` for everything else."""
 
         def leaf(value: Any) -> Any:
             return tensors[value.place] if isinstance(value, Drawn) else other(value)
 
         def called(target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-            return target(*(tree_map(leaf, a) for a in args), **{k: tree_map(leaf, v) for k, v in kwargs.items()})
+            return target(
+                *(tree_map(leaf, a) for a in args), **{k: tree_map(leaf, v) for k, v in kwargs.items()}
+            )
 
         made = called(function, self.args, self.kwargs)
         if not self.then:
@@ -77,7 +81,9 @@ def draw(proof: Proof) -> Call:
     for step in proof.then if isinstance(proof.then, list) else [] if proof.then is None else [proof.then]:
         named = step[-1] if step and isinstance(step[-1], dict) else {}
         plain = step[:-1] if named else step
-        then.append((tuple(tree_map(leaf, a) for a in plain), {k: tree_map(leaf, v) for k, v in named.items()}))
+        then.append(
+            (tuple(tree_map(leaf, a) for a in plain), {k: tree_map(leaf, v) for k, v in named.items()})
+        )
     return Call(args, kwargs, tuple(inputs), tuple(then), isinstance(proof.then, list))
 
 
@@ -91,7 +97,9 @@ def described(proof: Proof) -> str:
 
 def _outline(value: Any) -> str:
     if isinstance(value, Input):
-        return f"{value.dtype}{list(value.shape)}" if value.values is None else f"{value.values!r}:{value.dtype}"
+        return (
+            f"{value.dtype}{list(value.shape)}" if value.values is None else f"{value.values!r}:{value.dtype}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_outline(item) for item in value) + "]"
     return getattr(value, "__name__", None) or repr(value)
@@ -112,7 +120,11 @@ def literal(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(literal, value)) + "]"
     if type(value) is tuple:
-        return "(" + "".join(literal(item) + ", " for item in value).removesuffix(" " if len(value) < 2 else ", ") + ")"
+        return (
+            "("
+            + "".join(literal(item) + ", " for item in value).removesuffix(" " if len(value) < 2 else ", ")
+            + ")"
+        )
     if isinstance(value, dict):
         return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
     if type(value).__module__ == "torch" and type(value).__name__ == "dtype":

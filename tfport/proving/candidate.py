@@ -31,7 +31,9 @@ def published(rule: Rule) -> Callable[..., Any]:
     for value in vars(sys.modules[rule.function.__module__]).values():  # a class has no __globals__
         if getattr(value, "rule", None) is rule and callable(value):
             return getattr(value, "published", value)
-    raise LookupError(f"{rule.function.__name__} is defined twice in {rule.function.__module__}: rename one of them")
+    raise LookupError(
+        f"{rule.function.__name__} is defined twice in {rule.function.__module__}: rename one of them"
+    )
 
 
 def tensor(array: np.ndarray, dtype: str, device: str, grad: bool) -> torch.Tensor:
@@ -60,7 +62,9 @@ def _gradients(output: Any, inputs: list[torch.Tensor]) -> tuple[Array, ...]:
         if isinstance(leaf, torch.Tensor) and leaf.is_floating_point():
             place += 1
             if leaf.requires_grad:
-                weights = torch.as_tensor(output_weights(place, tuple(leaf.shape)), dtype=leaf.dtype, device=leaf.device)
+                weights = torch.as_tensor(
+                    output_weights(place, tuple(leaf.shape)), dtype=leaf.dtype, device=leaf.device
+                )
                 total = total + torch.sum(leaf * weights).to(torch.float64)
     found: Any = [None] * len(inputs)
     if isinstance(total, torch.Tensor):

@@ -63,4 +63,6 @@ class Report:
     def __str__(self) -> str:
         rules = len({o.rule for o in self.outcomes})
         held = len(self.outcomes) - len(self.failed)
-        return "\n".join([*map(str, self.failed), f"{held} of {len(self.outcomes)} proofs hold, {rules} rules"])
+        return "\n".join(
+            [*map(str, self.failed), f"{held} of {len(self.outcomes)} proofs hold, {rules} rules"]
+        )

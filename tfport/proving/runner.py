@@ -44,7 +44,9 @@ def prove_rule(rule: Rule, *, source: bool = True, rules: Sequence[Path] = ()) -
             return [elsewhere]
     if not known:
         names = ", ".join(rule.names)
-        return [Outcome(rule.primary, "", (Failure("proofs", f"this TensorFlow has no function named {names}"),))]
+        return [
+            Outcome(rule.primary, "", (Failure("proofs", f"this TensorFlow has no function named {names}"),))
+        ]
     if not rule.proofs:
         return [Outcome(rule.primary, "", (Failure("proofs", "the rule has no proof; add @prove"),))]
     try:
@@ -105,13 +107,17 @@ def _prove(rule: Rule, function: Callable[..., Any], proof: Proof, known: Sequen
     return found
 
 
-def _differences(rule: Rule, proof: Proof, want: Result, have: Result, where: str, factor: float) -> list[Failure]:
+def _differences(
+    rule: Rule, proof: Proof, want: Result, have: Result, where: str, factor: float
+) -> list[Failure]:
     rtol = None if proof.rtol is None else proof.rtol * factor
     python = rule.returns == "python"
     found = compare(want.value, have.value, rtol=rtol, atol=proof.atol, python=python, random=proof.random,
                     where=where, factor=factor)  # fmt: skip
     if proof.grad and not proof.random and want.gradients is not None and have.gradients is not None:
-        gradients = compare(want.gradients, have.gradients, rtol=rtol, atol=proof.atol, where=where, factor=factor)
+        gradients = compare(
+            want.gradients, have.gradients, rtol=rtol, atol=proof.atol, where=where, factor=factor
+        )
         found += [Failure("gradient", f"{f.check} {f.detail}", f.where, f.error) for f in gradients]
     return found
 

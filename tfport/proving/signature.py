@@ -35,7 +35,9 @@ def signature_failures(rule: Rule, reference: Reference) -> list[Failure]:
             break
         if place >= len(mine) or mine[place] != rule.renamed.get(name, name):
             have = mine[place] if place < len(mine) else "nothing"
-            detail = f"argument {place} by position is {have}, in TensorFlow {name}; where the versions differ, "
+            detail = (
+                f"argument {place} by position is {have}, in TensorFlow {name}; where the versions differ, "
+            )
             found.append(Failure("signature", detail + "write a rule for each", where))
             break
     for name, parameter in theirs.items():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import ast
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 

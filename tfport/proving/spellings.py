@@ -13,7 +13,11 @@ from tfport.proving.trees import leaves, tree_map
 from tfport.rule import Rule
 
 EITHER = "tf.compat.either."  # rules for programs that do not say which TensorFlow they are for
-IMPORTS = {0: "import tensorflow as tf", 1: "import tensorflow.compat.v1 as tf", 2: "import tensorflow.compat.v2 as tf"}
+IMPORTS = {
+    0: "import tensorflow as tf",
+    1: "import tensorflow.compat.v1 as tf",
+    2: "import tensorflow.compat.v2 as tf",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +33,15 @@ class Spelling:
     lines: tuple[str, ...]
     parameters: tuple[str, ...]
     extras: tuple[Any, ...] = ()
-    may_raise: bool = False  # an input is presumed floating and is not: an error is right, another result is not
+    may_raise: bool = (
+        False  # an input is presumed floating and is not: an error is right, another result is not
+    )
 
     def text(self, name: str) -> str:
         """The function under this name, without the import."""
-        return f"def {name}({', '.join(self.parameters)}):\n" + "".join(f"    {line}\n" for line in self.lines)
+        return f"def {name}({', '.join(self.parameters)}):\n" + "".join(
+            f"    {line}\n" for line in self.lines
+        )
 
 
 def spellings(rule: Rule, call: Call, known: frozenset[str]) -> Iterator[Spelling]:
@@ -86,7 +94,11 @@ def _all(rule: Rule, call: Call, known: frozenset[str]) -> Iterator[Spelling]:
     if "name" in full:
         full["name"] = "some_name"
     yield _spelling("defaults written out", rule, call, name, version, first, full)
-    late = frozenset(n for n, p in signature.parameters.items() if p.annotation not in ("Tensor", "Float", "Tensors", "Indices"))
+    late = frozenset(
+        n
+        for n, p in signature.parameters.items()
+        if p.annotation not in ("Tensor", "Float", "Tensors", "Indices")
+    )
     if any(n in late and not _holds_input(value) for n, value in named.items()):
         yield _spelling("values at run time", rule, call, name, version, first, named, late=late)
     yield from _typed(rule, call, known)
@@ -99,12 +111,15 @@ def _typed(rule: Rule, call: Call, known: frozenset[str]) -> Iterator[Spelling]:
         yield _spelling("typed inputs", rule, call, name, version, call.args, call.kwargs, casts)
         if "tf.reshape" in known:
             made = [
-                f"x{d.place} = tf.reshape(tf.cast({d.name}, tf.{d.dtype}), {list(d.array.shape)})" for d in call.inputs
+                f"x{d.place} = tf.reshape(tf.cast({d.name}, tf.{d.dtype}), {list(d.array.shape)})"
+                for d in call.inputs
             ]
             yield _spelling("shaped inputs", rule, call, name, version, call.args, call.kwargs, made)
 
 
-def _positional(signature: inspect.Signature, given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _positional(
+    signature: inspect.Signature, given: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Every argument positional, gaps filled with defaults; what is keyword-only stays a keyword."""
     order = [n for n, p in signature.parameters.items() if p.kind is not p.KEYWORD_ONLY]
     last = max((order.index(n) for n in given if n in order), default=-1)

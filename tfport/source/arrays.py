@@ -14,7 +14,15 @@ from tfport.source.text import Fragment, parenthesised
 if TYPE_CHECKING:
     from tfport.source.rewrite import Rewriter
 
-STATEFUL = ("tf.Variable", "tf.GradientTape", "tf.get_variable", "tf.keras.", "tf.layers.", "tf.gradients", "tf.Module")
+STATEFUL = (
+    "tf.Variable",
+    "tf.GradientTape",
+    "tf.get_variable",
+    "tf.keras.",
+    "tf.layers.",
+    "tf.gradients",
+    "tf.Module",
+)
 
 
 def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
@@ -24,7 +32,11 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
     if rewriter.hits[node] != Canonical("tf.Tensor.numpy") or not isinstance(node.func, ast.Attribute):
         return None
     receiver = node.func.value
-    if not rewriter.facts.of(receiver).is_tensor or "bfloat16" in rewriter.source.text or _may_be_variable(rewriter, receiver):
+    if (
+        not rewriter.facts.of(receiver).is_tensor
+        or "bfloat16" in rewriter.source.text
+        or _may_be_variable(rewriter, receiver)
+    ):
         return None
     rewriter.tiers.inlined["tf.Tensor.numpy"] += 1
     text = parenthesised(rewriter.expr(receiver), 20)
@@ -39,8 +51,14 @@ def has_gradients(rewriter: Rewriter) -> bool:
 def _may_be_variable(rewriter: Rewriter, node: ast.expr) -> bool:
     """Whether an expression may be a variable itself rather than the result of an operation."""
     if isinstance(node, ast.Name):
-        return any(b.value is None or _may_be_variable(rewriter, b.value) for b in rewriter.names.bindings(node))
+        return any(
+            b.value is None or _may_be_variable(rewriter, b.value) for b in rewriter.names.bindings(node)
+        )
     if isinstance(node, ast.Call):
         meaning = rewriter.names.resolve(node.func)
-        return isinstance(meaning, Canonical) and meaning.name in ("tf.Variable", "tf.identity", "tf.get_variable")
+        return isinstance(meaning, Canonical) and meaning.name in (
+            "tf.Variable",
+            "tf.identity",
+            "tf.get_variable",
+        )
     return not isinstance(node, ast.BinOp | ast.Compare | ast.UnaryOp)

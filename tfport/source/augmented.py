@@ -41,13 +41,19 @@ def augmented_assignment(walk: Walk, statement: ast.stmt) -> bool:
     if isinstance(target, ast.Attribute | ast.Subscript):
         kept = rewriter.facts.of(target.value).kind == "array" or not is_pure(target, rewriter)
         tensor = not kept and (value.is_tensor or rewriter.facts.of(target).is_tensor)
-        shared = not kept and value.kind not in ("str", "list") and _may_hold_a_tensor(rewriter, target, value.kind)
-    elif isinstance(target, ast.Name):
+        shared = (
+            not kept
+            and value.kind not in ("str", "list")
+            and _may_hold_a_tensor(rewriter, target, value.kind)
+        )
+    else:
         fact = rewriter.facts.of(_load(rewriter, target))
         tensor = fact.is_tensor or (value.is_tensor and fact.kind not in PLAIN)
-        shared = fact.kind == "?" and value.kind not in ("str", "list") and _is_shared(rewriter, target, value.kind)
-    else:
-        return False
+        shared = (
+            fact.kind == "?"
+            and value.kind not in ("str", "list")
+            and _is_shared(rewriter, target, value.kind)
+        )
     if not (tensor or shared):
         return False
     _write(rewriter, statement, tensor)

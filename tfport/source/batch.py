@@ -25,7 +25,7 @@ class Result:
 
     @property
     def status(self) -> str:
-        """"error", "marked", "converted" or "unchanged"."""
+        """ "error", "marked", "converted" or "unchanged"."""
         if self.conversion is None:
             return "error"
         if self.conversion.marks:
@@ -65,15 +65,35 @@ def _syntax_error(path: Path, text: str, error: SyntaxError) -> Finding:
     line = error.lineno or 1
     if _looks_like_python_2(error, text):
         message = f"{path}:{line}: Python 2 source ({error.msg})"
-        return Finding("TFP302", "error", line, error.offset or 1, "", message, "run 2to3 or python-modernize on it first")
-    return Finding("TFP302", "error", line, error.offset or 1, "", f"{path}:{line}: syntax error: {error.msg}", "mend it first")
+        return Finding(
+            "TFP302",
+            "error",
+            line,
+            error.offset or 1,
+            "",
+            message,
+            "run 2to3 or python-modernize on it first",
+        )
+    return Finding(
+        "TFP302",
+        "error",
+        line,
+        error.offset or 1,
+        "",
+        f"{path}:{line}: syntax error: {error.msg}",
+        "mend it first",
+    )
 
 
 def _looks_like_python_2(error: SyntaxError, text: str) -> bool:
     lines = text.splitlines()
     line = lines[error.lineno - 1].strip() if error.lineno and error.lineno <= len(lines) else ""
     signs = ("print ", "print>>", "exec ", "raise ", "except ")
-    return "Missing parentheses" in (error.msg or "") or (line.startswith(signs) and _fails(line)) or "0777" in line
+    return (
+        "Missing parentheses" in (error.msg or "")
+        or (line.startswith(signs) and _fails(line))
+        or "0777" in line
+    )
 
 
 def _fails(line: str) -> bool:

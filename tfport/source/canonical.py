@@ -50,7 +50,17 @@ _PRIVATE = {
 }  # fmt: skip
 _PRIVATE_ROOMS = frozenset({"ops", "framework", "training", "platform", "util", "client", "eager", "lib"})
 _KERAS_ROOMS = frozenset(
-    "layers models losses metrics optimizers callbacks initializers regularizers constraints".split()
+    [
+        "layers",
+        "models",
+        "losses",
+        "metrics",
+        "optimizers",
+        "callbacks",
+        "initializers",
+        "regularizers",
+        "constraints",
+    ]
 )
 
 

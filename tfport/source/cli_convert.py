@@ -34,10 +34,14 @@ def _common(command):  # type: ignore[no-untyped-def]
 
 @click.command()
 @_common
-@click.option("-o", "--out", metavar="OUT", type=click.Path(), help="Output file or folder [default: NAME_torch].")
+@click.option(
+    "-o", "--out", metavar="OUT", type=click.Path(), help="Output file or folder [default: NAME_torch]."
+)
 @click.option("--diff", is_flag=True, help="Print what would change and write nothing.")
 @click.option("--in-place", is_flag=True, help="Overwrite the input.")
-@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if anything would change or is marked.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit status 1 if anything would change or is marked."
+)
 def convert(paths: Sequence[str], layout: str, rules: Sequence[str], jobs: int, form: str, out: str | None,
             diff: bool, in_place: bool, check: bool) -> None:  # fmt: skip
     """Rewrite TensorFlow source as PyTorch.
@@ -49,7 +53,9 @@ def convert(paths: Sequence[str], layout: str, rules: Sequence[str], jobs: int, 
         _refuse("choose one of -o, --diff, --in-place, --check")
     try:
         work = files.jobs(list(paths), out, in_place)
-        results = [_written(r, diff or check) for r in _progress(convert_all(work, layout, rules, jobs), work, form)]
+        results = [
+            _written(r, diff or check) for r in _progress(convert_all(work, layout, rules, jobs), work, form)
+        ]
     except InputError as error:
         _refuse(str(error))
     _report(results, form, diff, check)

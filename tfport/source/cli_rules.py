@@ -18,7 +18,9 @@ from tfport.source.rulebook import RuleText
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--rules", "folders", multiple=True, metavar="DIR", type=click.Path(exists=True, file_okay=False),
               help="A folder with rules of your own.")  # fmt: skip
-@click.option("--prove", metavar="DIR", type=click.Path(exists=True), help="Run the proofs of a rule file or folder.")
+@click.option(
+    "--prove", metavar="DIR", type=click.Path(exists=True), help="Run the proofs of a rule file or folder."
+)
 def rules(form: str, folders: tuple[str, ...], prove: str | None) -> None:
     """List the TensorFlow names that have a rule, or prove rules of your own against TensorFlow."""
     if prove is not None:
@@ -27,7 +29,10 @@ def rules(form: str, folders: tuple[str, ...], prove: str | None) -> None:
         sys.exit(run([prove]))
     book = rulebook.load(tuple(folders))
     entries = [_entry(name, rule) for name, found in sorted(book.rules.items()) for rule in found]
-    entries += [{"name": n, "kind": "constant", "tier": "inlined", "proofs": 1, "file": ""} for n in sorted(book.constants)]
+    entries += [
+        {"name": n, "kind": "constant", "tier": "inlined", "proofs": 1, "file": ""}
+        for n in sorted(book.constants)
+    ]
     if form == "json":
         click.echo(json.dumps(entries, indent=1))
         return
@@ -36,9 +41,17 @@ def rules(form: str, folders: tuple[str, ...], prove: str | None) -> None:
 
 
 def _entry(name: str, rule: RuleText) -> dict[str, object]:
-    proofs = sum(1 for d in rule.node.decorator_list if getattr(getattr(d, "func", None), "id", "") == "prove")
+    proofs = sum(
+        1 for d in rule.node.decorator_list if getattr(getattr(d, "func", None), "id", "") == "prove"
+    )
     inlined = rule.kind in ("function", "method", "layer")
-    return {"name": name, "kind": rule.kind, "tier": "inlined" if inlined else "compat", "proofs": proofs, "file": rule.file}
+    return {
+        "name": name,
+        "kind": rule.kind,
+        "tier": "inlined" if inlined else "compat",
+        "proofs": proofs,
+        "file": rule.file,
+    }
 
 
 @click.command()
@@ -48,7 +61,9 @@ def explain(what: str) -> None:
     if what.upper() in CODES:
         click.echo(f"{what.upper()}: {CODES[what.upper()]}")
         return
-    meaning = canonical("tensorflow" + what[2:] if what.startswith(("tf.", "tf")) and not what.startswith("tf_") else what)
+    meaning = canonical(
+        "tensorflow" + what[2:] if what.startswith(("tf.", "tf")) and not what.startswith("tf_") else what
+    )
     name = meaning.name if isinstance(meaning, Canonical) else what
     book = rulebook.load()
     found = book.find(name)

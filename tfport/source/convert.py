@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tfport.source import api_names, model_calls, rulebook, sessions, statements, training
+from tfport.source import api_names, mixed, model_calls, rulebook, sessions, statements, training
 from tfport.source.canonical import Canonical
 from tfport.source.findings import CODES, Conversion, Finding, Tiers
 from tfport.source.models import builder, sequential, subclass
@@ -61,7 +61,9 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _converted(text: str, layout: str, path: str | Path | None, rules: Sequence[str], version: int | None) -> Conversion:
+def _converted(
+    text: str, layout: str, path: str | Path | None, rules: Sequence[str], version: int | None
+) -> Conversion:
     bom, plain = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
     newline = "\r\n" if "\r\n" in text else "\n"
     plain = plain.replace("\r\n", "\n")
@@ -79,7 +81,9 @@ def _converted(text: str, layout: str, path: str | Path | None, rules: Sequence[
         "source_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "layout": layout,
         "tiers": walk.rewriter.tiers.counts(),
-        "marks": [{"code": f.code, "api": f.api, "line": f.line} for f in walk.findings() if f.level == "mark"],
+        "marks": [
+            {"code": f.code, "api": f.api, "line": f.line} for f in walk.findings() if f.level == "mark"
+        ],
     }
     if newline == "\r\n":
         code = code.replace("\n", "\r\n")
@@ -146,6 +150,7 @@ class Walk:
         self._models(self.source.tree.body, self.source.tree)
         self.rewriter.models = model_calls.prepare(self)
         self.rewriter.tapes = training.prepare(self)
+        mixed.prepare(self.rewriter)
         self.body(self.source.tree.body)
         self._take_out_imports()
         self._prune(self.source.tree)
@@ -157,7 +162,9 @@ class Walk:
         try:
             ast.parse(code)
         except SyntaxError as error:
-            raise ConversionError(f"the converted text does not parse (line {error.lineno}): {error.msg}") from error
+            raise ConversionError(
+                f"the converted text does not parse (line {error.lineno}): {error.msg}"
+            ) from error
         return code
 
     def findings(self) -> list[Finding]:
@@ -199,7 +206,11 @@ class Walk:
         book = self.rewriter.book
         if book.knows(meaning.name):
             return False
-        return book.is_namespace(meaning.name) or meaning.name in ("tf", "tf.keras") or api_names.is_module(meaning.name)
+        return (
+            book.is_namespace(meaning.name)
+            or meaning.name in ("tf", "tf.keras")
+            or api_names.is_module(meaning.name)
+        )
 
     def remove(self, statement: ast.stmt, instead: str = "") -> None:
         """Take a statement out; ``pass`` stays where its block would be empty."""
@@ -215,19 +226,27 @@ class Walk:
         """Take out the header of a block and move its body to the header's indentation."""
         first, last = self.source.first_line(statement.body[0]), statement.end_lineno or statement.lineno
         if not self.source.stands_alone(statement.body[0]):  # with tf.Session() as sess: print(sess.run(x))
-            self.rewriter.change(self.source.span(statement)[0], self.source.span(statement.body[0])[0], "", statement)
+            self.rewriter.change(
+                self.source.span(statement)[0], self.source.span(statement.body[0])[0], "", statement
+            )
             self.body(statement.body)
             return
-        self.rewriter.change(self.source.starts[statement.lineno - 1], self.source.starts[first - 1], "", statement)
+        self.rewriter.change(
+            self.source.starts[statement.lineno - 1], self.source.starts[first - 1], "", statement
+        )
         columns = len(self.source.lines[first - 1]) - len(self.source.lines[first - 1].lstrip())
-        columns -= len(self.source.lines[statement.lineno - 1]) - len(self.source.lines[statement.lineno - 1].lstrip())
+        columns -= len(self.source.lines[statement.lineno - 1]) - len(
+            self.source.lines[statement.lineno - 1].lstrip()
+        )
         frozen = {
             line
             for node in ast.walk(statement)
             if isinstance(node, ast.Constant | ast.JoinedStr)
             for line in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
         }
-        while last < len(self.source.lines) and _is_comment(self.source.lines[last], self.source.indent(first)):
+        while last < len(self.source.lines) and _is_comment(
+            self.source.lines[last], self.source.indent(first)
+        ):
             last += 1
         for line in range(first, last + 1):
             content = self.source.lines[line - 1]
@@ -325,7 +344,9 @@ class Walk:
 
     def _scope(self, statement: ast.AST) -> ast.AST:
         at = self.rewriter.names.parent.get(statement)
-        while at is not None and not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+        while at is not None and not isinstance(
+            at, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
+        ):
             at = self.rewriter.names.parent.get(at)
         return at or self.source.tree
 
@@ -354,7 +375,9 @@ class Walk:
             beside = os.path.relpath(folder, Path(self.path).parent) if self.path else str(folder)
             lines.append(f"{compat}.load_rules({beside!r}, beside=__file__)".replace("'", '"'))
         top = self.source.tree.body
-        place = next((s for s in top if s in self.removed and s not in self.skip and self._was_import(s)), None)
+        place = next(
+            (s for s in top if s in self.removed and s not in self.skip and self._was_import(s)), None
+        )
         if place is not None:
             rest = self.removed[place]
             self.removed[place] = "\n".join([*lines, *([rest] if rest else [])])
@@ -385,14 +408,22 @@ class Walk:
             indent = self.source.indent(first)
             alone = self.source.stands_alone(statement)
             tail = self.source.text[end : self.source.starts[last] - 1]
-            text = instead.replace("\n", "\n" + indent if alone and not tail.lstrip().startswith(";") else "; ")
+            text = instead.replace(
+                "\n", "\n" + indent if alone and not tail.lstrip().startswith(";") else "; "
+            )
             if not text and (not self._leaves_block(statement) or not alone or tail.lstrip().startswith(";")):
                 text = "pass"
             if text or tail.strip():
                 end += len(tail) - len(tail.lstrip()) if not text else 0
                 edits.append(Edit(start, end, text))
             else:
-                edits.append(Edit(self.source.starts[first - 1], min(self.source.starts[last], len(self.source.text)), ""))
+                edits.append(
+                    Edit(
+                        self.source.starts[first - 1],
+                        min(self.source.starts[last], len(self.source.text)),
+                        "",
+                    )
+                )
         return edits
 
     def _leaves_block(self, statement: ast.stmt) -> bool:
@@ -451,8 +482,14 @@ class Walk:
         for start, end, text, statement in places:
             if start == end:
                 continue
-            lost = [c for at, stop, c in comments if start <= at and stop <= end and c not in text
-                    and self.source.offset_line(at) not in self.kept_lines]
+            lost = [
+                c
+                for at, stop, c in comments
+                if start <= at
+                and stop <= end
+                and c not in text
+                and self.source.offset_line(at) not in self.kept_lines
+            ]
             if lost:
                 line = self.line_above(statement)
                 indent = self.source.indent(line)
@@ -484,4 +521,8 @@ def _is_preamble(statement: ast.stmt, index: int) -> bool:
 
 def _is_none(statement: ast.stmt) -> bool:
     """``tf = None`` in the except arm of an import."""
-    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant) and statement.value.value is None
+    return (
+        isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.Constant)
+        and statement.value.value is None
+    )

@@ -19,7 +19,11 @@ SMALL = frozenset({"int8", "uint8", "int16", "uint16"})
 def of_integers(tree: ast.Module, facts: Facts) -> Iterator[ast.BinOp]:
     """Quotients with a tensor of a known integer dtype on either side."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _integer_side(node, facts) is not None:
+        if (
+            isinstance(node, ast.BinOp)
+            and isinstance(node.op, ast.Div)
+            and _integer_side(node, facts) is not None
+        ):
             yield node
 
 
@@ -42,5 +46,9 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
     side, dtype = found
     written = {"left": rewriter.expr(node.left), "right": rewriter.expr(node.right)}
     cast = f"{parenthesised(written[side], 20)}.to({rewriter.imports.use('torch')}.{dtype})"
-    texts = {"left": parenthesised(written["left"], 13), "right": parenthesised(written["right"], 14), side: cast}
+    texts = {
+        "left": parenthesised(written["left"], 13),
+        "right": parenthesised(written["right"], 14),
+        side: cast,
+    }
     return Fragment(f"{texts['left']} / {texts['right']}", PRECEDENCE[ast.Div])

@@ -159,10 +159,17 @@ class _Evaluation:
 
     def _Subscript(self, node: ast.Subscript) -> Fact:
         value, index = self.value(node.value), self.value(node.slice)
-        if isinstance(value, list | tuple | str) and isinstance(index, int) and -len(value) <= index < len(value):
+        if (
+            isinstance(value, list | tuple | str)
+            and isinstance(index, int)
+            and -len(value) <= index < len(value)
+        ):
             return of_value(value[index])
         if isinstance(node.slice, ast.Slice) and isinstance(value, list | tuple):
-            parts = [None if p is None else self.value(p) for p in (node.slice.lower, node.slice.upper, node.slice.step)]
+            parts = [
+                None if p is None else self.value(p)
+                for p in (node.slice.lower, node.slice.upper, node.slice.step)
+            ]
             if all(p is None or isinstance(p, int) for p in parts):
                 return of_value(value[slice(*parts)])
         return NOTHING
@@ -195,6 +202,8 @@ class _Evaluation:
     @staticmethod
     def _literal_dtype(argument: Fact) -> Fact:
         """`tfport.compat.arguments.literal_dtype` of a literal in the call."""
+        if argument.kind == "int" and argument.dtype != "bool" and not is_known(argument.value):
+            return of_value(Symbol("torch.int32"))  # presumed; torch raises for an int beyond it
         if not is_known(argument.value):
             other = argument.kind in ("tensor", "array", "str", "none", "dtype", "shape")
             return of_value(None) if other else NOTHING

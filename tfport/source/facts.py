@@ -36,6 +36,26 @@ _NUMBER_CALLS = frozenset({"float"})
 _LIST_CALLS = frozenset({"list", "tuple", "sorted"})
 _ITERABLE_CALLS = frozenset({"zip", "range", "enumerate", "map", "filter", "set", "dict", "reversed"})
 _STR_CALLS = frozenset({"str", "repr", "format"})
+ARRAY_METHODS = frozenset(
+    {
+        "astype",
+        "reshape",
+        "copy",
+        "transpose",
+        "mean",
+        "sum",
+        "min",
+        "flatten",
+        "ravel",
+        "squeeze",
+        "std",
+        "var",
+        "max",
+        "cumsum",
+        "dot",
+        "round",
+    }
+)
 TOLD = (ast.Name, ast.Attribute, ast.Call)
 BUDGET = 500  # steps for one question; names that rebind each other in a loop would take exponentially many
 
@@ -115,7 +135,9 @@ class Facts:
 
     def _of_bindings(self, node: ast.Name) -> Fact:
         bindings = self.names.bindings(node)
-        if not bindings or any(b.value is None and b.node not in self.tensors and not self._counts(b) for b in bindings):
+        if not bindings or any(
+            b.value is None and b.node not in self.tensors and not self._counts(b) for b in bindings
+        ):
             return NOTHING
         found = []
         for binding in bindings:
@@ -189,6 +211,8 @@ class Facts:
             return Fact("tensor", receiver.dtype)
         if receiver.kind == "shape":
             return Fact("shape") if isinstance(node.slice, ast.Slice) else Fact("int")
+        if receiver.kind == "array":
+            return Fact("array")
         if receiver.kind == "list" and isinstance(receiver.value, list | tuple):
             index = self.of(node.slice).value
             if isinstance(index, int) and -len(receiver.value) <= index < len(receiver.value):
@@ -198,10 +222,19 @@ class Facts:
     def _is_size(self, node: ast.Subscript) -> bool:
         """Whether this is ``tf.shape(x)[i]``, which is written ``x.shape[i]``."""
         call = node.value
-        if not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords or isinstance(node.slice, ast.Slice):
+        if (
+            not isinstance(call, ast.Call)
+            or len(call.args) != 1
+            or call.keywords
+            or isinstance(node.slice, ast.Slice)
+        ):
             return False
         meaning = self.names.resolve(call.func)
-        if not isinstance(meaning, Canonical) or meaning.name != "tf.shape" or self.of(node.slice).kind != "int":
+        if (
+            not isinstance(meaning, Canonical)
+            or meaning.name != "tf.shape"
+            or self.of(node.slice).kind != "int"
+        ):
             return False
         return self.of(call.args[0]).kind not in ("list", "array", "number", "int")
 
@@ -233,7 +266,7 @@ class Facts:
             return Fact("array")
         if left.kind == right.kind == "list" and isinstance(node.op, ast.Add):
             if isinstance(left.value, list | tuple) and type(left.value) is type(right.value):
-                return Fact("list", value=left.value + right.value)
+                return Fact("list", value=operator.add(left.value, right.value))
             return Fact("list")
         return NOTHING
 
@@ -251,7 +284,7 @@ class Facts:
             return Fact("int", "bool") if len(node.ops) == 1 else NOTHING
         if len(node.ops) == 1 and any(f.is_tensor for f in sides):
             return Fact("tensor", "bool")
-        return NOTHING
+        return Fact("array") if any(f.kind == "array" for f in sides) else NOTHING
 
     def _IfExp(self, node: ast.IfExp) -> Fact:
         return join([self.of(node.body), self.of(node.orelse)])
@@ -284,7 +317,7 @@ class Facts:
         root = func.value
         while isinstance(root, ast.Attribute):
             root = root.value
-        if isinstance(root, ast.Name) and self._module_of(root) == "numpy":
+        if isinstance(root, ast.Name) and self.module_of(root) == "numpy":
             return Fact("array")
         if func.attr == "get_shape":
             return Fact("shape")
@@ -293,13 +326,13 @@ class Facts:
         receiver = self.of(func.value)
         if func.attr == "numpy" and receiver.is_tensor:
             return Fact("array")
-        if receiver.kind == "array" and func.attr in ("astype", "reshape", "copy", "transpose"):
+        if receiver.kind == "array" and func.attr in ARRAY_METHODS:
             return Fact("array")
         if receiver.kind == "str":
             return Fact("str") if func.attr in ("format", "join", "lower", "upper", "strip") else NOTHING
         return NOTHING
 
-    def _module_of(self, node: ast.Name) -> str:
+    def module_of(self, node: ast.Name) -> str:
         """The module that a name is imported as, ``""`` if it is anything else."""
         for binding in self.names.bindings(node):
             if isinstance(binding.node, ast.Import):
@@ -335,7 +368,9 @@ class Facts:
         """The dtype that an argument gives the result; None when it is not passed and has no dtype as default."""
         argument = bound_argument(node, rule, parameter)
         if argument is None:
-            if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords):
+            if any(isinstance(a, ast.Starred) for a in node.args) or any(
+                k.arg is None for k in node.keywords
+            ):
                 return "?"  # a star may pass it
             default = rule.parameters[parameter].default if parameter in rule.parameters else None
             name = "?" if default is None else _dtype_name(default)

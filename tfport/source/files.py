@@ -58,7 +58,11 @@ def _folder(folder: Path, out: Path | None, in_place: bool) -> list[Job]:
     base = folder if in_place else out or root.with_name(root.name + "_torch")
     if not in_place and base.resolve() == root:
         raise InputError(f"{folder}: the output folder is the input; pass --in-place to overwrite")
-    return [Job(file, base / file.relative_to(folder)) for file in _python_files(folder) if not _below(file, base, in_place)]
+    return [
+        Job(file, base / file.relative_to(folder))
+        for file in _python_files(folder)
+        if not _below(file, base, in_place)
+    ]
 
 
 def _below(file: Path, base: Path, in_place: bool) -> bool:
@@ -86,7 +90,9 @@ def read(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8, or declare its encoding") from error
+        raise InputError(
+            f"{path}: not UTF-8 text ({error}); save it as UTF-8, or declare its encoding"
+        ) from error
 
 
 def write(path: Path, text: str) -> None:
@@ -97,7 +103,9 @@ def write(path: Path, text: str) -> None:
     try:
         data = text.encode(_declared(text))
     except UnicodeEncodeError as error:
-        raise InputError(f"{path}: cannot be written as {error.encoding}, which the file declares: {error.reason}") from error
+        raise InputError(
+            f"{path}: cannot be written as {error.encoding}, which the file declares: {error.reason}"
+        ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

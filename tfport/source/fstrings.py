@@ -52,6 +52,9 @@ def fields(node: ast.JoinedStr) -> Iterator[ast.FormattedValue]:
                 yield from fields(value.format_spec)
 
 
+LOCATED = (ast.expr, ast.keyword, ast.arg)  # the nodes of an expression that have a position
+
+
 def _copy_positions(source: Source, parsed: ast.AST, target: ast.AST, text: str, base: int) -> None:
     """Give the nodes of ``target`` the places that the same expression has at ``base`` of the file."""
     lines = text.split("\n")
@@ -70,7 +73,7 @@ def _copy_positions(source: Source, parsed: ast.AST, target: ast.AST, text: str,
         return at, len(source.text[source.starts[at - 1] : offset].encode())
 
     for new, old in zip(ast.walk(parsed), ast.walk(target), strict=True):
-        if hasattr(new, "lineno") and hasattr(old, "lineno"):
+        if isinstance(new, LOCATED) and isinstance(old, LOCATED):
             old.lineno, old.col_offset = place(new.lineno, new.col_offset)
             old.end_lineno, old.end_col_offset = place(new.end_lineno, new.end_col_offset)  # type: ignore[arg-type]
 

@@ -14,7 +14,11 @@ MODULES = {
     "nn": ("torch.nn", "from torch import nn", "torch.nn"),
     "compat": ("tfport.compat", "from tfport import compat", "tfport.compat"),
     "tfport": ("tfport", "import tfport", "tfport"),
-    "OrderedDict": ("collections.OrderedDict", "from collections import OrderedDict", "collections.OrderedDict"),
+    "OrderedDict": (
+        "collections.OrderedDict",
+        "from collections import OrderedDict",
+        "collections.OrderedDict",
+    ),
 }
 ORDER = ("math", "OrderedDict", "np", "torch", "F", "nn", "tfport", "compat")
 

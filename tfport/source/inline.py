@@ -22,7 +22,9 @@ from tfport.source.values import NOTHING, Fact, Symbol, is_dtype, is_known, of_v
 
 BUILTINS = frozenset(dir(builtins))
 MODULES = {"torch": "torch", "F": "torch.nn.functional", "nn": "torch.nn", "np": "numpy", "math": "math"}
-CONVERTED = frozenset({"number", "int", "list", "iterable", "array", "str", "shape"})  # kinds that a Tensor position converts
+CONVERTED = frozenset(
+    {"number", "int", "list", "iterable", "array", "str", "shape"}
+)  # kinds that a Tensor position converts
 
 
 class Undecided(Exception):
@@ -115,7 +117,11 @@ class _Body:
                 result = self.run(step.body if self.truth(step.test) else step.orelse)
                 if result is not None:
                     return result
-            elif isinstance(step, ast.Assign) and isinstance(step.targets[0], ast.Name) and len(step.targets) == 1:
+            elif (
+                isinstance(step, ast.Assign)
+                and isinstance(step.targets[0], ast.Name)
+                and len(step.targets) == 1
+            ):
                 self._assign(step.targets[0].id, step.value)
             elif isinstance(step, ast.Return) and step.value is not None:
                 self.used = []
@@ -168,9 +174,11 @@ class _Body:
             return literal(value, self.module)
         if isinstance(node, ast.Call):
             return self._call(node)
-        if isinstance(node, ast.Lambda | ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp | ast.NamedExpr):
+        if isinstance(
+            node, ast.Lambda | ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp | ast.NamedExpr
+        ):
             raise Undecided
-        replaced = {child: self.emit(child) for child in _expressions(node)}
+        replaced: dict[ast.AST, Fragment] = {child: self.emit(child) for child in _expressions(node)}
         return splice(self.rule.source, node, replaced)
 
     def _name(self, node: ast.Name) -> Fragment:
@@ -251,7 +259,9 @@ def literal(value: Any, module: Callable[[str], str]) -> Fragment:
         root, dot, rest = value.text.partition(".")
         return Fragment(module(root) + dot + rest if root in MODULES else value.text)
     if isinstance(value, str):
-        return Fragment('"' + repr(value + "'")[1:-2].replace('"', '\\"') + '"' if "'" not in value else repr(value))
+        return Fragment(
+            '"' + repr(value + "'")[1:-2].replace('"', '\\"') + '"' if "'" not in value else repr(value)
+        )
     if isinstance(value, float) and value != value:
         return Fragment(f"{module('math')}.nan")
     if isinstance(value, float) and value in (float("inf"), float("-inf")):

@@ -54,7 +54,10 @@ def _called_otherwise(function: ast.expr, names: Names) -> bool:
     if not isinstance(function, ast.Name):
         return False
     return any(
-        isinstance(user, ast.Name) and user.id == function.id and isinstance(parent, ast.Call) and parent.func is user
+        isinstance(user, ast.Name)
+        and user.id == function.id
+        and isinstance(parent, ast.Call)
+        and parent.func is user
         for user, parent in names.parent.items()
     )
 
@@ -100,7 +103,11 @@ class _Loop:
         if not isinstance(call, ast.Call):
             return None
         meaning = walk.rewriter.names.resolve(call.func)
-        if not isinstance(meaning, Canonical) or meaning.name not in LOOPS or not walk.rewriter.book.find("tf.while_loop"):
+        if (
+            not isinstance(meaning, Canonical)
+            or meaning.name not in LOOPS
+            or not walk.rewriter.book.find("tf.while_loop")
+        ):
             return None
         return cls(walk, statement, call)
 
@@ -123,7 +130,9 @@ class _Loop:
         if not isinstance(self.cond, ast.Name) or not isinstance(self.body, ast.Name):
             return False
         body = defined(self.body, names)
-        return defined(self.cond, names) is not None and body is not None and _returns_values(body, self._size())
+        return (
+            defined(self.cond, names) is not None and body is not None and _returns_values(body, self._size())
+        )
 
     def _size(self) -> int:
         return len(self.variables.elts) if isinstance(self.variables, ast.List | ast.Tuple) else 0

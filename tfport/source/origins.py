@@ -19,15 +19,22 @@ def may_be_number(names: Names, node: ast.expr) -> bool:
     if not isinstance(node, ast.Name) or node not in names.scope_of:
         return False
     scope = names.owner(node.id, names.scope_of[node])
-    return scope is not None and (_has_number_as_default(node.id, scope) or node.id in _with_items_assigned(names, scope))
+    return scope is not None and (
+        _has_number_as_default(node.id, scope) or node.id in _with_items_assigned(names, scope)
+    )
 
 
 def _has_number_as_default(name: str, scope: Scope) -> bool:
-    if not isinstance(scope.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_rebound(name, scope):
+    if not isinstance(scope.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_rebound(
+        name, scope
+    ):
         return False
     arguments = scope.node.args
     positional = [*arguments.posonlyargs, *arguments.args]
-    pairs = [*zip(reversed(positional), reversed(arguments.defaults)), *zip(arguments.kwonlyargs, arguments.kw_defaults)]
+    pairs = [
+        *zip(reversed(positional), reversed(arguments.defaults)),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults),
+    ]
     return any(argument.arg == name and _is_number(default) for argument, default in pairs)
 
 
@@ -45,6 +52,8 @@ def _is_number(default: ast.expr | None) -> bool:
 @functools.lru_cache(maxsize=16)
 def _with_items_assigned(names: Names, scope: Scope) -> frozenset[str]:
     """The names of a scope whose items are assigned, in it or in a function inside it."""
-    targets = (n.value for n in ast.walk(scope.node) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store))
+    targets = (
+        n.value for n in ast.walk(scope.node) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)
+    )
     found = (t for t in targets if isinstance(t, ast.Name) and t in names.scope_of)
     return frozenset(t.id for t in found if names.owner(t.id, names.scope_of[t]) is scope)

@@ -15,7 +15,9 @@ PLAIN = (
     ast.Slice, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.Starred, ast.JoinedStr, ast.FormattedValue, ast.keyword,
     ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.Lambda,
 )  # fmt: skip
-BUILTINS = frozenset({"len", "int", "float", "str", "bool", "tuple", "list", "range", "min", "max", "abs", "sum", "round"})
+BUILTINS = frozenset(
+    {"len", "int", "float", "str", "bool", "tuple", "list", "range", "min", "max", "abs", "sum", "round"}
+)
 METHODS = frozenset({"get_shape", "as_list", "format"})
 
 

@@ -169,18 +169,18 @@ class Computed:
                 found.names.append(uses[0])
             else:
                 return None
-        for node in ast.walk(block):
+        for inner in ast.walk(block):
             if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "self"
+                isinstance(inner, ast.Attribute)
+                and isinstance(inner.value, ast.Name)
+                and inner.value.id == "self"
             ):
-                parent = self.names.parent.get(node)
-                called = isinstance(parent, ast.Call) and parent.func is node
-                if not called and self.models.of(node) is None and self.of(node):
-                    if not isinstance(node.ctx, ast.Load):
+                parent = self.names.parent.get(inner)
+                called = isinstance(parent, ast.Call) and parent.func is inner
+                if not called and self.models.of(inner) is None and self.of(inner):
+                    if not isinstance(inner.ctx, ast.Load):
                         return None
-                    found.uses.append(node)
+                    found.uses.append(inner)
         return found
 
     def _is_captured(self, node: ast.Name, before: list[ast.stmt]) -> bool:

@@ -59,7 +59,9 @@ def print_text(results: Sequence[Result], check: bool) -> None:
         return
     _table(done, results, check)
     if len(unchanged) and len(results) > 1:
-        print(f"{len(unchanged)} without TensorFlow, left as {'it is' if len(unchanged) == 1 else 'they are'}")
+        print(
+            f"{len(unchanged)} without TensorFlow, left as {'it is' if len(unchanged) == 1 else 'they are'}"
+        )
 
 
 def _table(done: Sequence[Result], results: Sequence[Result], check: bool) -> None:
@@ -94,7 +96,13 @@ def _marks(done: Sequence[Result], console: Any) -> None:
 
 
 def _notes(done: Sequence[Result], console: Any) -> None:
-    notes = [(r, f) for r in done if r.conversion for f in r.conversion.findings if f.level == "note" and f.code == "TFP201"]
+    notes = [
+        (r, f)
+        for r in done
+        if r.conversion
+        for f in r.conversion.findings
+        if f.level == "note" and f.code == "TFP201"
+    ]
     for result, note in notes[:SHOWN]:
         console.print(f"{result.job.source}:{note.line} {note.code} {note.api}: {note.message}", markup=False)
 
@@ -115,7 +123,11 @@ def _by_api(results: Sequence[Result]) -> dict[str, dict[str, int]]:
         if result.conversion is None:
             continue
         tiers = result.conversion.tiers
-        for tier, counter in (("inlined", tiers.inlined), ("compat", tiers.compat), ("unported", tiers.unported)):
+        for tier, counter in (
+            ("inlined", tiers.inlined),
+            ("compat", tiers.compat),
+            ("unported", tiers.unported),
+        ):
             for api, uses in counter.items():
                 row = table.setdefault(api, {"inlined": 0, "compat": 0, "unported": 0})
                 row[tier] += uses
@@ -124,12 +136,16 @@ def _by_api(results: Sequence[Result]) -> dict[str, dict[str, int]]:
 
 def scan_json(results: Sequence[Result]) -> str:
     """Uses by name and tier, and the status of every file."""
-    return json.dumps({"version": 1, "apis": _by_api(results), "files": [r.as_dict() for r in results]}, indent=1)
+    return json.dumps(
+        {"version": 1, "apis": _by_api(results), "files": [r.as_dict() for r in results]}, indent=1
+    )
 
 
 def scan_text(results: Sequence[Result]) -> str:
     """A line a name, those without a rule first, then a line a file."""
-    rows = sorted(_by_api(results).items(), key=lambda item: (-item[1]["unported"], -sum(item[1].values()), item[0]))
+    rows = sorted(
+        _by_api(results).items(), key=lambda item: (-item[1]["unported"], -sum(item[1].values()), item[0])
+    )
     lines = [f"{'name':<60} inlined  compat  unported"]
     lines += [f"{api:<60} {c['inlined']:>7} {c['compat']:>7} {c['unported']:>9}" for api, c in rows]
     lines += [f"{r.job.source}: {_error(r) if r.error else r.status}" for r in results]

@@ -9,7 +9,23 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfport.source import arrays, divisions, fstrings, loops, model_calls, origins, purity, sessions, shapes_of_tensors, slices, training, version_text, versions
+from tfport.source import (
+    arrays,
+    divisions,
+    dtype_attributes,
+    fstrings,
+    loops,
+    mixed,
+    model_calls,
+    origins,
+    purity,
+    sessions,
+    shapes_of_tensors,
+    slices,
+    training,
+    version_text,
+    versions,
+)
 from tfport.source.advice import advice
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
@@ -19,7 +35,17 @@ from tfport.source.inline import MODULES, Argument, Inliner, Undecided
 from tfport.source.models import boundary
 from tfport.source.names import Ambiguous, Names, imported_by_name
 from tfport.source.rulebook import Parameter, Rulebook, RuleText
-from tfport.source.text import Edit, Fragment, Source, children, is_bracketed, parenthesised, precedence, spaced, splice
+from tfport.source.text import (
+    Edit,
+    Fragment,
+    Source,
+    children,
+    is_bracketed,
+    parenthesised,
+    precedence,
+    spaced,
+    splice,
+)
 from tfport.source.values import Fact, Symbol, of_value
 
 Bound = tuple[RuleText, dict[str, ast.expr]]
@@ -58,10 +84,15 @@ class Rewriter:
         self.layout = "nchw"
         self.sessions: sessions.FetchOnly | None = None
         self.models: model_calls.ModelCalls | None = None
+        self.arrays: mixed.Arrays | None = None
         self.tapes: training.Tapes | None = None
         self.overrides: dict[ast.AST, Fragment] = {}  # expressions whose new text is decided elsewhere
         loops.assume_tensors(source.tree, names, self.facts)
-        for node in [*slices.backwards(source.tree, self.facts), *divisions.of_integers(source.tree, self.facts)]:
+        for node in [
+            *slices.backwards(source.tree, self.facts),
+            *divisions.of_integers(source.tree, self.facts),
+            *dtype_attributes.of_tensors(source.tree, source.text, self.facts),
+        ]:
             self.touch(node)
 
     def touch(self, node: ast.AST) -> None:
@@ -107,12 +138,23 @@ class Rewriter:
 
     def note(self, node: ast.AST, code: str, api: str, message: str, what_to_do: str = "") -> None:
         """Report something that needs no mark."""
-        self.findings.append(Finding(code, "note", node.lineno, node.col_offset + 1, api, message, what_to_do))  # type: ignore[attr-defined]
+        line, column = node.lineno, node.col_offset + 1  # type: ignore[attr-defined]
+        self.findings.append(Finding(code, "note", line, column, api, message, what_to_do))
+
+    def note_once(self, node: ast.AST, code: str, api: str, message: str) -> None:
+        """`note`, unless this place has it already."""
+        line = node.lineno  # type: ignore[attr-defined]
+        if all((f.code, f.api, f.line) != (code, api, line) for f in self.findings):
+            self.note(node, code, api, message)
 
     def _need_stub(self, node: ast.AST) -> None:
         """The names below a marked expression stay in use: their imports become stubs."""
         for name in ast.walk(node):
-            if isinstance(name, ast.Name) and self.names.resolve(name) is not None and name in self.names.scope_of:
+            if (
+                isinstance(name, ast.Name)
+                and self.names.resolve(name) is not None
+                and name in self.names.scope_of
+            ):
                 owner = self.names.owner(name.id, self.names.scope_of[name])
                 self.stubs.add((owner.node if owner else None, name.id))
 
@@ -170,6 +212,10 @@ class Rewriter:
             return self._reference(node, self.hits[node])
         return self._children(node)
 
+    def spliced(self, node: ast.AST) -> Fragment:
+        """The text of a node with what is inside it rewritten."""
+        return self._children(node)
+
     def _children(self, node: ast.AST) -> Fragment:
         if isinstance(node, ast.JoinedStr):
             return self._formatted(node)
@@ -179,7 +225,7 @@ class Rewriter:
         """An f-string; the new text of a field must do without the literal's own quotes."""
         literal = self.source.segment(node)
         plain = literal.count(literal.lstrip("rRbBfFuU")[0]) <= 2  # one literal: its quote is known
-        replaced = {}
+        replaced: dict[ast.AST, Fragment] = {}
         for field in fstrings.fields(node):
             if field.value not in self.dirty:
                 continue
@@ -223,7 +269,13 @@ class Rewriter:
             self.mark(node, "TFP103", meaning.name, "TensorFlow 1 and 2 differ here and the file does not say which it is",
                       "write tf.compat.v1 or tf.compat.v2")  # fmt: skip
         elif self.book.is_namespace(meaning.name) or meaning.name in ("tf", "tf.keras"):
-            self.mark(node, "TFP105", meaning.name, "a TensorFlow module is used as a value", "name the functions that are meant")
+            self.mark(
+                node,
+                "TFP105",
+                meaning.name,
+                "a TensorFlow module is used as a value",
+                "name the functions that are meant",
+            )
         else:
             self.mark(node, "TFP101", meaning.name, "no rule for this name yet")
         return Fragment(self.source.segment(node))
@@ -320,7 +372,8 @@ class Rewriter:
         assert isinstance(node.func, ast.Attribute)
         receiver = parenthesised(self.expr(node.func.value), 2)
         rest = [self.expr(a).text for a in node.args] + [
-            f"{k.arg}={self.expr(k.value).text}" if k.arg else f"**{self.expr(k.value).text}" for k in node.keywords
+            f"{k.arg}={self.expr(k.value).text}" if k.arg else f"**{self.expr(k.value).text}"
+            for k in node.keywords
         ]
         return Fragment(f"{reference.text}({', '.join([receiver, *rest])})")
 
@@ -416,8 +469,13 @@ class Rewriter:
         if isinstance(node, ast.List | ast.Tuple) and not any(isinstance(e, ast.Starred) for e in node.elts):
             elements = [self.expr(e) for e in node.elts]
         simple = isinstance(node, ast.Name | ast.Constant) or fact.known
-        number = fact.kind == "?" and origins.may_be_number(self.names, node)
-        return Argument(self.expr(node), fact, purity.is_pure(node, self), simple, order, elements, may_be_number=number)
+        number = fact.kind == "?" and (origins.may_be_number(self.names, node) or self._may_be_array(node))
+        return Argument(
+            self.expr(node), fact, purity.is_pure(node, self), simple, order, elements, may_be_number=number
+        )
+
+    def _may_be_array(self, node: ast.expr) -> bool:
+        return self.arrays is not None and self.arrays.may_be(node)
 
     @staticmethod
     def _as_dtype(fact: Fact, parameter: Parameter | None) -> Fact:
@@ -448,10 +506,35 @@ class Rewriter:
 
 DTYPE_PARAMETERS = frozenset({"dtype", "output_type", "out_type"})
 LAYER_OPTIONS = frozenset(
-    "name trainable dtype input_shape batch_input_shape input_dim input_length weights autocast data_format "
-    "activity_regularizer batch_size dynamic".split()
+    [
+        "name",
+        "trainable",
+        "dtype",
+        "input_shape",
+        "batch_input_shape",
+        "input_dim",
+        "input_length",
+        "weights",
+        "autocast",
+        "data_format",
+        "activity_regularizer",
+        "batch_size",
+        "dynamic",
+    ]
 )
-SPECIALS: list[Special] = [boundary.special, shapes_of_tensors.special, sessions.fetch, slices.special, divisions.special, arrays.special, training.special, model_calls.special, version_text.special]
+SPECIALS: list[Special] = [
+    boundary.special,
+    shapes_of_tensors.special,
+    sessions.fetch,
+    slices.special,
+    mixed.special,
+    dtype_attributes.special,
+    divisions.special,
+    arrays.special,
+    training.special,
+    model_calls.special,
+    version_text.special,
+]
 
 
 def has_star(node: ast.Call) -> bool:
@@ -470,23 +553,33 @@ def direct_expressions(node: ast.AST) -> Iterator[tuple[ast.AST, str, ast.AST]]:
             yield from direct_expressions(child)
 
 
-def find_hits(tree: ast.Module, names: Names, book: Rulebook) -> Iterator[tuple[ast.AST, Canonical | Ambiguous]]:
+def find_hits(
+    tree: ast.Module, names: Names, book: Rulebook
+) -> Iterator[tuple[ast.AST, Canonical | Ambiguous]]:
     """Every expression that denotes a TensorFlow name, and every call of a tensor method that has a rule."""
     methods = book.methods
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node in names.scope_of:
             yield from _outermost(node, names, book)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods:
+        elif (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods
+        ):
             if names.resolve(node.func) is None and not _is_self(node.func.value):
                 yield node, Canonical(f"tf.Tensor.{node.func.attr}")
         elif isinstance(node, ast.Call) and (imported := imported_by_name(node)) is not None:
             yield node.args[0], imported
-        elif isinstance(node, ast.Attribute) and node.attr in shapes_of_tensors.ATTRIBUTES:
-            if names.resolve(node) is None and shapes_of_tensors.matches(node):
-                yield node, Canonical(f"tf.TensorShape.{node.attr}")
+        elif (
+            isinstance(node, ast.Attribute)
+            and node.attr in shapes_of_tensors.ATTRIBUTES
+            and names.resolve(node) is None
+            and shapes_of_tensors.matches(node)
+        ):
+            yield node, Canonical(f"tf.TensorShape.{node.attr}")
 
 
-def _outermost(node: ast.Name, names: Names, book: Rulebook) -> Iterator[tuple[ast.AST, Canonical | Ambiguous]]:
+def _outermost(
+    node: ast.Name, names: Names, book: Rulebook
+) -> Iterator[tuple[ast.AST, Canonical | Ambiguous]]:
     """The longest attribute chain from a name that a rule knows, or the whole chain."""
     meaning = names.resolve(node)
     if meaning is None:
@@ -496,7 +589,9 @@ def _outermost(node: ast.Name, names: Names, book: Rulebook) -> Iterator[tuple[a
         if fails and isinstance(node.ctx, ast.Load):
             yield node, meaning
         return
-    if not isinstance(node.ctx, ast.Load) or (meaning.name == "tf.flags.FLAGS" and not names.is_imported(node)):
+    if not isinstance(node.ctx, ast.Load) or (
+        meaning.name == "tf.flags.FLAGS" and not names.is_imported(node)
+    ):
         return  # FLAGS = tf.flags.FLAGS: the program's own name is kept
     at: ast.AST = node
     best: tuple[ast.AST, Canonical] | None = None

@@ -98,7 +98,7 @@ class Rulebook:
         for file, text in self._texts.items():
             found = {f"tf.Tensor.{m}" for m in METHOD.findall(text)}
             methods |= found
-            for name in found | {n for n in NAME.findall(text)}:
+            for name in found | set(NAME.findall(text)):
                 self._unread.setdefault(name, []).append(file)
                 if name.startswith("tf.compat.v1."):
                     self._unread.setdefault("tf." + name[13:], []).append(file)
@@ -199,8 +199,9 @@ class Rulebook:
             if kind == "method":
                 names = tuple(f"tf.Tensor.{n}" for n in names)
             rule = RuleText(
-                names, kind, node, source, file.name, None if file.parent == folder() else file.parent, imports, options.pop("renamed", None) or {},
-                options.pop("version", None), options.pop("returns", None), options.pop("pure", True), options,
+                names, kind, node, source, file.name, None if file.parent == folder() else file.parent,
+                imports, options.pop("renamed", None) or {}, options.pop("version", None),
+                options.pop("returns", None), options.pop("pure", True), options,
             )  # fmt: skip
             if not names or not all(names):  # a name that is computed would be lost in silence
                 raise ValueError(f"{file.name}: the names of rule {node.name} must be literals")
@@ -224,7 +225,11 @@ def _literal(node: ast.expr, constants: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Dict) and any(k is None for k in node.keys):
         merged: dict[Any, Any] = {}
         for key, value in zip(node.keys, node.values, strict=True):
-            merged.update(_literal(value, constants) if key is None else {ast.literal_eval(key): ast.literal_eval(value)})
+            merged.update(
+                _literal(value, constants)
+                if key is None
+                else {ast.literal_eval(key): ast.literal_eval(value)}
+            )
         return merged
     try:
         return ast.literal_eval(node)
@@ -263,7 +268,7 @@ def _annotation(argument: ast.arg) -> str:
 
 
 def _prefixes(names: Iterable[str]) -> frozenset[str]:
-    found = set()
+    found: set[str] = set()
     for name in names:
         parts = name.split(".")
         found.update(".".join(parts[:i]) for i in range(1, len(parts)))

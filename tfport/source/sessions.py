@@ -45,7 +45,9 @@ class FetchOnly:
         for node, meaning in self.rewriter.hits.items():
             if not isinstance(meaning, Canonical):
                 return False
-            if meaning.name in SESSIONS | INITIALISERS | STATELESS or self.rewriter.book.constant(meaning.name):
+            if meaning.name in SESSIONS | INITIALISERS | STATELESS or self.rewriter.book.constant(
+                meaning.name
+            ):
                 continue
             rules = self.rewriter.rules_for(meaning)
             if not rules or not all(r.pure and r.kind == "function" for r in rules):
@@ -58,7 +60,11 @@ class FetchOnly:
         """Names bound to a call of one of these: ``init = tf.global_variables_initializer()``."""
         found = set()
         for node in ast.walk(self.rewriter.source.tree):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and self._calls(node.value, functions):
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and self._calls(node.value, functions)
+            ):
                 found.add(node.targets[0].id)
         return found
 
@@ -98,11 +104,20 @@ class FetchOnly:
             return False
         attribute = parents[use]
         call = parents.get(attribute)
-        if not isinstance(attribute, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not attribute:
+        if (
+            not isinstance(attribute, ast.Attribute)
+            or not isinstance(call, ast.Call)
+            or call.func is not attribute
+        ):
             return False
         if attribute.attr == "close":
             return True
-        return attribute.attr == "run" and len(call.args) == 1 and not call.keywords and self._is_fetched(call.args[0])
+        return (
+            attribute.attr == "run"
+            and len(call.args) == 1
+            and not call.keywords
+            and self._is_fetched(call.args[0])
+        )
 
     def _is_fetched(self, node: ast.expr) -> bool:
         if self.is_initialiser(node):
@@ -141,7 +156,11 @@ def statement(walk: Walk, node: ast.stmt) -> bool:
     sessions = walk.sessions
     if not sessions.names:
         return False
-    if isinstance(node, ast.With) and len(node.items) == 1 and sessions._calls(node.items[0].context_expr, SESSIONS):
+    if (
+        isinstance(node, ast.With)
+        and len(node.items) == 1
+        and sessions._calls(node.items[0].context_expr, SESSIONS)
+    ):
         walk.rewriter.tiers.inlined["tf.Session"] += 1
         walk.dedent(node)
         return True

@@ -22,7 +22,9 @@ def backwards(tree: ast.Module, facts: Facts) -> Iterator[ast.Subscript]:
 
 def _steps_back(node: ast.Subscript) -> bool:
     return any(
-        isinstance(item, ast.Slice) and isinstance(item.step, ast.UnaryOp) and isinstance(item.step.op, ast.USub)
+        isinstance(item, ast.Slice)
+        and isinstance(item.step, ast.UnaryOp)
+        and isinstance(item.step.op, ast.USub)
         for item in _items(node)
     )
 
@@ -33,7 +35,11 @@ def _items(node: ast.Subscript) -> list[ast.expr]:
 
 def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
     """``x[:, ::-1]`` as ``x.flip(1)`` where nothing else is sliced; other forms by an exact function."""
-    if not isinstance(node, ast.Subscript) or not _steps_back(node) or not rewriter.facts.of(node.value).is_tensor:
+    if (
+        not isinstance(node, ast.Subscript)
+        or not _steps_back(node)
+        or not rewriter.facts.of(node.value).is_tensor
+    ):
         return None
     receiver = parenthesised(rewriter.expr(node.value), 20)
     items = _items(node)
@@ -52,7 +58,9 @@ def _is_reversal(item: ast.expr) -> bool:
     if not isinstance(item, ast.Slice) or item.lower is not None or item.upper is not None:
         return False
     step = item.step
-    return isinstance(step, ast.UnaryOp) and isinstance(step.operand, ast.Constant) and step.operand.value == 1
+    return (
+        isinstance(step, ast.UnaryOp) and isinstance(step.operand, ast.Constant) and step.operand.value == 1
+    )
 
 
 def _as_slice(rewriter: Rewriter, item: ast.expr) -> str:

@@ -80,7 +80,10 @@ def delete(walk: Walk, statement: ast.stmt) -> bool:
     """``del tf`` goes with the import."""
     if not isinstance(statement, ast.Delete):
         return False
-    if not all(isinstance(t, ast.Name) and isinstance(walk.rewriter.names.resolve(t), Canonical) for t in statement.targets):
+    if not all(
+        isinstance(t, ast.Name) and isinstance(walk.rewriter.names.resolve(t), Canonical)
+        for t in statement.targets
+    ):
         return False
     walk.remove(statement)
     return True

@@ -34,7 +34,11 @@ def precedence(node: ast.AST) -> int:
     """How tightly the outermost operator of an expression binds; atoms, calls and subscripts are `ATOM`."""
     if isinstance(node, ast.BinOp | ast.UnaryOp | ast.BoolOp):
         return PRECEDENCE[type(node.op)]
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+    if (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, int | float)
+        and not isinstance(node.value, bool)
+    ):
         return ATOM - 1  # `1.real` needs parentheses
     return PRECEDENCE.get(type(node), ATOM)
 
@@ -128,7 +132,11 @@ class Source:
         text = self.segment(node)
         if not text.startswith("("):
             return precedence(node)
-        return ATOM if isinstance(ast.parse(f"({text}\n[0])", mode="eval").body, ast.Subscript) else precedence(node)
+        return (
+            ATOM
+            if isinstance(ast.parse(f"({text}\n[0])", mode="eval").body, ast.Subscript)
+            else precedence(node)
+        )
 
     def required(self, parent: ast.AST, field: str, child: ast.AST) -> int:
         """As `required`; no more than the child has now, and nothing where it stands in parentheses of its own."""
@@ -148,7 +156,9 @@ class Source:
     def has_line_to_itself(self, stmt: ast.stmt) -> bool:
         """Whether no other statement stands on the lines of this one."""
         last = stmt.end_lineno or stmt.lineno
-        return self.stands_alone(stmt) and not self.text[self.span(stmt)[1] : self.starts[last]].lstrip().startswith(";")
+        return self.stands_alone(stmt) and not self.text[
+            self.span(stmt)[1] : self.starts[last]
+        ].lstrip().startswith(";")
 
     def logical_line(self, line: int) -> int:
         """The first of the lines that backslashes join to a 1-based line."""

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-_CONVOLUTIONS = ("F.conv", "nn.Conv", "nn.LazyConv", "modules.SameConv", "modules.CausalConv", "modules.CutConv")
+_CONVOLUTIONS = (
+    "F.conv",
+    "nn.Conv",
+    "nn.LazyConv",
+    "modules.SameConv",
+    "modules.CausalConv",
+    "modules.CutConv",
+)
 DEFAULTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "dim": [(None, ("torch.sum", "torch.mean", "torch.amax", "torch.amin", "torch.var", "torch.std", "torch.argmax",
                     "torch.argmin", "torch.all", "torch.any", "torch.squeeze", "torch.linalg", "torch.prod")),

@@ -49,11 +49,10 @@ class TrainingValues:
     def _binds_optimizer(self, binding: Binding, seen: set[ast.AST]) -> bool:
         if binding.value is not None:
             return self.is_optimizer(binding.value, seen)
-        function = (
-            self.names.parent.get(self.names.parent.get(binding.node))
-            if isinstance(binding.node, ast.arg)
-            else None
-        )
+        if not isinstance(binding.node, ast.arg):
+            return False
+        arguments = self.names.parent.get(binding.node)
+        function = None if arguments is None else self.names.parent.get(arguments)
         if not isinstance(function, ast.FunctionDef):
             return False
         passed = self.models.passed(function, binding.node)

@@ -104,10 +104,12 @@ def join(facts: list[Fact]) -> Fact:
 def literal_dtype(value: Any) -> str:
     """The dtype that TensorFlow gives a Python literal, "?" where it is not wholly known or not of numbers."""
     if isinstance(value, bool | int | float):
-        return "bool" if isinstance(value, bool) else "int32" if isinstance(value, int) else "float32"
+        if isinstance(value, int) and not isinstance(value, bool):
+            return "int32" if -(2**31) <= value < 2**31 else "int64" if -(2**63) <= value < 2**63 else "?"
+        return "bool" if isinstance(value, bool) else "float32"
     if not isinstance(value, list | tuple):
         return "?"
     inside = {literal_dtype(v) for v in value}
-    if inside <= {"int32", "float32"}:
-        return "int32" if inside == {"int32"} else "float32"
+    if inside <= {"int32", "int64", "float32"}:
+        return "float32" if "float32" in inside or not inside else "int64" if "int64" in inside else "int32"
     return inside.pop() if len(inside) == 1 else "?"

@@ -12,7 +12,9 @@ from tfport.source.text import Fragment
 if TYPE_CHECKING:
     from tfport.source.rewrite import Rewriter
 
-NAMES = frozenset({"tf.__version__", "tf.VERSION", "tf.version.VERSION", "tf.keras.__version__", "tf.keras.version"})
+NAMES = frozenset(
+    {"tf.__version__", "tf.VERSION", "tf.version.VERSION", "tf.keras.__version__", "tf.keras.version"}
+)
 SHOWING = frozenset({"print", "format", "info", "debug", "warning", "warn", "error", "log", "write"})
 
 
@@ -44,6 +46,8 @@ def is_shown(node: ast.AST, parent: Mapping[ast.AST, ast.AST]) -> bool:
             name = above.func.attr if isinstance(above.func, ast.Attribute) else getattr(above.func, "id", "")
             if name != "str":
                 return name in SHOWING
-        elif not (isinstance(above, ast.BinOp) and isinstance(above.op, ast.Add | ast.Mod)) and not isinstance(above, ast.Tuple):
+        elif not (
+            isinstance(above, ast.BinOp) and isinstance(above.op, ast.Add | ast.Mod)
+        ) and not isinstance(above, ast.Tuple):
             return False
         node = above

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
 from pathlib import Path
 
 from tfport.source.canonical import Canonical
@@ -17,7 +16,8 @@ ONLY_1 = (
     "tf.random_normal", "tf.random_uniform", "tf.truncated_normal", "tf.train.AdamOptimizer", "tf.set_random_seed",
     "tf.train.GradientDescentOptimizer", "tf.train.MomentumOptimizer", "tf.train.RMSPropOptimizer", "tf.train.Saver",
     "tf.get_collection", "tf.add_to_collection", "tf.GraphKeys", "tf.AUTO_REUSE", "tf.assign", "tf.initialize_all_",
-    "tf.losses.sparse_softmax_cross_entropy", "tf.losses.softmax_cross_entropy", "tf.enable_eager_execution", "tf.get_default_graph", "tf.mod",
+    "tf.losses.sparse_softmax_cross_entropy", "tf.losses.softmax_cross_entropy", "tf.enable_eager_execution",
+    "tf.get_default_graph", "tf.mod",
     "tf.summary.merge_all", "tf.summary.FileWriter", "tf.nn.rnn_cell", "tf.nn.dynamic_rnn", "tf.reset_default_graph",
     "tf.disable_v2_behavior", "tf.disable_eager_execution", "tf.train.exponential_decay", "tf.python_io", "tf.div",
     "tf.train.get_or_create_global_step", "tf.image.resize_images", "tf.image.resize_bilinear", "tf.select",
@@ -37,7 +37,7 @@ ROLES = {
     "Targmax": "output_dtype", "rate": "dilations",
 }  # fmt: skip
 # Names whose meaning differs between the versions although the arguments have the same names.
-MEANS_ANOTHER = frozenset({"tf.where", "tf.while_loop", "tf.image.resize", "tf.nn.dropout"})
+MEANS_ANOTHER = frozenset({"tf.where", "tf.while_loop", "tf.image.resize"})
 # What is written where the file does not decide and both versions agree but for inputs that raise.
 EITHER = {"tf.where": "tf.compat.either.where"}
 
@@ -79,13 +79,13 @@ def of_neighbours(path: Path) -> int | None:
 def _of_text(text: str) -> int | None:
     if "import tensorflow" not in text:
         return None
-    if "tensorflow.compat.v1" in text or any(f"{n}(" in text or (n.endswith(".") and n in text) for n in ONLY_1):
+    if "tensorflow.compat.v1" in text or any(
+        f"{n}(" in text or (n.endswith(".") and n in text) for n in ONLY_1
+    ):
         return 1
     return 2 if any(f"{n}(" in text for n in ONLY_2) or "@tf.function" in text else None
 
 
 def _among(name: str, known: tuple[str, ...]) -> bool:
     """Whether a name is listed, lies below a listed module, or begins with a listed "prefix_"."""
-    return any(
-        name == k or name.startswith(k if k.endswith((".", "_")) else k + ".") for k in known
-    )
+    return any(name == k or name.startswith(k if k.endswith((".", "_")) else k + ".") for k in known)

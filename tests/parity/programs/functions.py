@@ -59,3 +59,16 @@ class Mixer(tf.keras.Model):
         for block in self.blocks:
             y = block(y)
         return {"y": self.norm(y)}
+
+
+class Traced(tf.keras.Model):
+    """A call() that is a tf.function, as TensorFlow's tutorials write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = tf.keras.layers.Dense(8, activation="relu")
+        self.last = tf.keras.layers.Dense(2)
+
+    @tf.function
+    def call(self, x, training=False):
+        return self.last(self.first(x))

@@ -91,3 +91,19 @@ class Mixer(nn.Module):
         for block in self.blocks:
             y = torch.relu(block(y))
         return {"y": self.norm(y)}
+
+
+class Traced(nn.Module):
+    tfport_record = {  # noqa: RUF012
+        "version": 1,
+        "models": {
+            "Traced": {"kind": "subclass", "layers": [dense("first", "first"), dense("last", "last")]}
+        },
+    }
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)))

@@ -13,7 +13,9 @@ class ResBlock(layers.Layer):
         self.filters = filters
         self.conv1 = layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)  # first
         self.bn1 = layers.BatchNormalization()
-        self.conv2 = layers.Conv2D(self.filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")
+        self.conv2 = layers.Conv2D(
+            self.filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal"
+        )
         self.bn2 = layers.BatchNormalization()
         self.shortcut = layers.Conv2D(filters, 1, strides=stride)
         self.act = layers.ReLU()
@@ -59,8 +61,14 @@ class ResNet(keras.Model):
 class Down(tf.keras.Model):
     def __init__(self, filters, size, apply_norm=True):
         super().__init__()
-        self.conv = tf.keras.layers.Conv2D(filters, size, strides=2, padding="same",
-                                           kernel_initializer=tf.random_normal_initializer(0.0, 0.02), use_bias=False)
+        self.conv = tf.keras.layers.Conv2D(
+            filters,
+            size,
+            strides=2,
+            padding="same",
+            kernel_initializer=tf.random_normal_initializer(0.0, 0.02),
+            use_bias=False,
+        )
         self.bn = tf.keras.layers.BatchNormalization()
 
     def call(self, x, training=False):
@@ -70,8 +78,9 @@ class Down(tf.keras.Model):
 class Up(tf.keras.Model):
     def __init__(self, filters, size):
         super().__init__()
-        self.up = tf.keras.layers.Conv2DTranspose(filters, size, strides=2, padding="same",
-                                                  kernel_initializer="he_normal", use_bias=False)
+        self.up = tf.keras.layers.Conv2DTranspose(
+            filters, size, strides=2, padding="same", kernel_initializer="he_normal", use_bias=False
+        )
         self.bn = tf.keras.layers.BatchNormalization()
         self.drop = tf.keras.layers.Dropout(0.5)
 
@@ -91,7 +100,9 @@ class UNet(tf.keras.Model):
         self.down3 = Down(16, 4)
         self.up1 = Up(16, 4)
         self.up2 = Up(8, 3)
-        self.last = tf.keras.layers.Conv2DTranspose(3, (4, 4), strides=(2, 2), padding="same", activation="tanh")
+        self.last = tf.keras.layers.Conv2DTranspose(
+            3, (4, 4), strides=(2, 2), padding="same", activation="tanh"
+        )
 
     def call(self, x, training=False):
         x1 = self.down1(x, training=training)
@@ -110,7 +121,9 @@ class Generator(tf.keras.Model):
         self.reshape = tf.keras.layers.Reshape((4, 4, 32))
         self.deconv1 = tf.keras.layers.Conv2DTranspose(16, 5, strides=2, padding="same", use_bias=False)
         self.bn1 = tf.keras.layers.BatchNormalization()
-        self.deconv2 = tf.keras.layers.Conv2DTranspose(channels, 5, strides=1, padding="same", activation="tanh")
+        self.deconv2 = tf.keras.layers.Conv2DTranspose(
+            channels, 5, strides=1, padding="same", activation="tanh"
+        )
 
     def call(self, z, training=None):
         x = tf.nn.leaky_relu(self.bn0(self.fc(z), training=training))
@@ -122,14 +135,16 @@ class Generator(tf.keras.Model):
 class Discriminator(tf.keras.Model):
     def __init__(self):
         super().__init__()
-        self.net = tf.keras.Sequential([
-            tf.keras.layers.Conv2D(8, 5, strides=2, padding="same", input_shape=(28, 28, 1)),  # halves
-            tf.keras.layers.LeakyReLU(0.2),
-            tf.keras.layers.Dropout(0.3),
-            tf.keras.layers.Conv2D(16, 5, strides=2, padding="same", activation="relu"),
-            tf.keras.layers.Flatten(),
-            tf.keras.layers.Dense(1),
-        ])
+        self.net = tf.keras.Sequential(
+            [
+                tf.keras.layers.Conv2D(8, 5, strides=2, padding="same", input_shape=(28, 28, 1)),  # halves
+                tf.keras.layers.LeakyReLU(0.2),
+                tf.keras.layers.Dropout(0.3),
+                tf.keras.layers.Conv2D(16, 5, strides=2, padding="same", activation="relu"),
+                tf.keras.layers.Flatten(),
+                tf.keras.layers.Dense(1),
+            ]
+        )
 
     def call(self, x, training=False):
         return self.net(x, training=training)

@@ -59,7 +59,16 @@ def is_elementwise(activation: Any) -> bool:
     if activation is None or isinstance(activation, str):
         return activation in ELEMENTWISE_ACTIVATIONS
     if isinstance(activation, torch.nn.Module):
-        return type(activation).__name__ in {"ReLU", "ReLU6", "GELU", "SiLU", "Tanh", "Sigmoid", "ELU", "LeakyReLU"}
+        return type(activation).__name__ in {
+            "ReLU",
+            "ReLU6",
+            "GELU",
+            "SiLU",
+            "Tanh",
+            "Sigmoid",
+            "ELU",
+            "LeakyReLU",
+        }
     entry = getattr(activation, "rule", None)
     if entry is not None:
         if entry.primary.startswith("tf.keras.activations."):

@@ -20,7 +20,9 @@ SHORT_NAMES = {"uniform": "random_uniform", "normal": "random_normal", "zero": "
 INITIALIZER_ARGUMENTS = {"depthwise_kernel": "depthwise", "pointwise_kernel": "pointwise"}
 
 
-def split(rule: Any, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def split(
+    rule: Any, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
     """The constructor's arguments by name: those of the rule, and those that every layer has."""
     name = rule.primary.rsplit(".", 1)[1]
     names = list(signature.parameters)
@@ -36,7 +38,9 @@ def split(rule: Any, signature: inspect.Signature, args: tuple[Any, ...], kwargs
     base = {key: value for key, value in given.items() if key not in signature.parameters}
     if "activity_regularizer" in own:
         base["activity_regularizer"] = own["activity_regularizer"]
-    missing = [n for n, p in signature.parameters.items() if p.default is inspect.Parameter.empty and n not in own]
+    missing = [
+        n for n, p in signature.parameters.items() if p.default is inspect.Parameter.empty and n not in own
+    ]
     if missing:
         raise TypeError(f"{name} needs {', '.join(missing)}")
     return own, base
@@ -72,7 +76,12 @@ def make(layer: Any, shapes: Shapes, layout: str) -> nn.Module:
     if layout == "first" and arguments.get("noise_shape") is not None:
         arguments["noise_shape"] = reordered(arguments["noise_shape"], layout)
     function = layer.rule.function
-    facts = {"channels": shape[-1], "size": reordered(shape, layout)[1:], "dim": 1 if layout == "first" else -1, "rank": rank}
+    facts = {
+        "channels": shape[-1],
+        "size": reordered(shape, layout)[1:],
+        "dim": 1 if layout == "first" else -1,
+        "rank": rank,
+    }
     parameters = inspect.signature(function).parameters
     if "channels" in parameters and facts["channels"] is None and layer.stateful:
         raise ValueError(f"layer {layer.name}: the number of channels of its input {shape} must be known")
@@ -253,7 +262,15 @@ def own_records(layer: Any, name: str, path: str) -> list[dict[str, Any]]:
             count += 1
             key = f"{variable}_{count}"
         weights[key] = [attribute, "... -> ...", {}]
-    records = [{"name": name, "class": layer.class_name, "path": path or None, "keras_path": None, "weights": weights}]
+    records = [
+        {
+            "name": name,
+            "class": layer.class_name,
+            "path": path or None,
+            "keras_path": None,
+            "weights": weights,
+        }
+    ]
     for attribute, child in held(layer):
         below = f"{path}.{attribute}".lstrip(".")
         if getattr(child, "tfport_layers", None) is not None:
@@ -267,7 +284,9 @@ def own_records(layer: Any, name: str, path: str) -> list[dict[str, Any]]:
         if hasattr(child, "rule"):
             made = {} if child.module is None else weights_of(child, child.module)
             channels = {"c": child.channels} if child.channels else {}
-            inner[0]["weights"] = {v: [f"module.{p}", k, channels if "(c m)" in k else {}] for v, (p, k) in made.items()}
+            inner[0]["weights"] = {
+                v: [f"module.{p}", k, channels if "(c m)" in k else {}] for v, (p, k) in made.items()
+            }
         for record in inner:
             record["keras_path"] = "/".join(filter(None, (attribute.replace(".", "/"), record["keras_path"])))
         records += inner

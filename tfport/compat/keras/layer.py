@@ -249,7 +249,9 @@ class RuleLayer(Layer):
         activations.find(self.activation)  # an unknown name fails here, not at the first call
         self.module: nn.Module | None = None
         self.channels: int | None = None  # of the input, once built
-        self.flat: tuple[int, ...] | None = None  # sizes (h, w, c) of a flattened NCHW value that a Dense reads
+        self.flat: tuple[int, ...] | None = (
+            None  # sizes (h, w, c) of a flattened NCHW value that a Dense reads
+        )
 
     @property
     def class_name(self) -> str:

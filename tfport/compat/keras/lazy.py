@@ -72,7 +72,9 @@ class LazyBatchNorm(LazyModuleMixin, modules.BatchNorm):
 
     cls_to_become = modules.BatchNorm  # type: ignore[assignment]
 
-    def __init__(self, eps: float = 1e-3, momentum: float = 0.01, *, scale: bool = True, center: bool = True) -> None:
+    def __init__(
+        self, eps: float = 1e-3, momentum: float = 0.01, *, scale: bool = True, center: bool = True
+    ) -> None:
         super().__init__(0, eps, momentum, scale=scale, center=center)
         for name in ("weight", "bias"):
             if getattr(self, name) is not None:

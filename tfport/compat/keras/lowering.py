@@ -46,7 +46,9 @@ def ordered(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> list[Node]:
             order.append(node)
             continue
         if node.kind == "input":
-            raise ValueError(f"the outputs depend on the input {node.name!r}, which is not among the model's inputs")
+            raise ValueError(
+                f"the outputs depend on the input {node.name!r}, which is not among the model's inputs"
+            )
         stack.append((node, True))
         stack.extend((s.node, False) for s in reversed(node.inputs))
     return order
@@ -101,7 +103,9 @@ class Lowering:
         if key not in self.values:
             rank = len(value.shape)
             order = to_first(rank) if layout == "first" else to_last(rank)
-            self.values[key] = self.graph.call_method("permute", (self.values[id(value), self.layout[id(value)]], order))
+            self.values[key] = self.graph.call_method(
+                "permute", (self.values[id(value), self.layout[id(value)]], order)
+            )
         return self.values[key]
 
     def images(self) -> set[int]:
@@ -233,7 +237,9 @@ class Lowering:
         if isinstance(training, bool):
             self.forced[path] = training
 
-    def weights(self, layer: RuleLayer, module: nn.Module, shapes: Any, flat: tuple[int, ...] | None) -> dict[str, Any]:
+    def weights(
+        self, layer: RuleLayer, module: nn.Module, shapes: Any, flat: tuple[int, ...] | None
+    ) -> dict[str, Any]:
         """The record's weights: variable -> [parameter, pattern, sizes]."""
         made: dict[str, Any] = {}
         for variable, (path, pattern) in building.weights_of(layer, module).items():
@@ -295,7 +301,9 @@ class Lowering:
                 if len(layer._nodes) > 1 or (layer.flat is None and self.was_lowered(layer)):
                     return False
             elif layer.class_name in ELEMENTWISE_LAYERS and activations.is_elementwise(layer.activation):
-                if isinstance(layer.arguments.get("scale", 0), list | tuple) or not self.only_dense_sees(node.outputs):
+                if isinstance(layer.arguments.get("scale", 0), list | tuple) or not self.only_dense_sees(
+                    node.outputs
+                ):
                     return False
             else:
                 return False
@@ -325,6 +333,7 @@ class Lowering:
         self.force(node, path)
         kwargs = {k: v for k, v in node.kwargs.items() if not (k == "training" and boundary is not None)}
         if boundary is None:
+
             def pick(s: Symbol) -> fx.Node:
                 return self.get(self.tf_order(s), "first" if len(s.shape) > 3 else "last")
 

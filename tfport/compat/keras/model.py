@@ -35,7 +35,11 @@ class InputLayer(Layer):
                  name: str | None = None, input_shape: Any = None, **ignored: Any) -> None:  # fmt: skip
         super().__init__(name=name)
         self.built = True
-        full = batch_shape if batch_shape is not None else (batch_size, *_as_shape(shape if shape is not None else input_shape))
+        full = (
+            batch_shape
+            if batch_shape is not None
+            else (batch_size, *_as_shape(shape if shape is not None else input_shape))
+        )
         self.symbol = make_input(tuple(full), dtype_name(dtype), self.name, self)
 
     def call(self, x: Any) -> Any:
@@ -95,7 +99,11 @@ class Model(Layer):
         layers = [{**record, "name": None} for record in rest]
         if first["weights"]:
             layers.insert(0, {**first, "name": None, "path": ""})
-        return {"version": 1, "layout": "nhwc", "models": {type(self).__name__: {"kind": "subclass", "layers": layers}}}
+        return {
+            "version": 1,
+            "layout": "nhwc",
+            "models": {type(self).__name__: {"kind": "subclass", "layers": layers}},
+        }
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name or position. Raises ValueError if there is none."""
@@ -106,7 +114,9 @@ class Model(Layer):
                 return layer
         raise ValueError(f"no layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
 
-    def load_weights(self, path: Any, *args: Any, by_name: bool = False, skip_mismatch: bool = False, **kwargs: Any) -> Any:
+    def load_weights(
+        self, path: Any, *args: Any, by_name: bool = False, skip_mismatch: bool = False, **kwargs: Any
+    ) -> Any:
         """`tfport.load_weights`: raises, the model untouched, unless every tensor fits."""
         import tfport
 
@@ -138,10 +148,14 @@ class Model(Layer):
         raise NotImplementedError(f"Model.fit has no twin here: {TRAINING_ADVICE}")
 
     def evaluate(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("Model.evaluate has no twin here: run the model over a DataLoader in eval() mode")
+        raise NotImplementedError(
+            "Model.evaluate has no twin here: run the model over a DataLoader in eval() mode"
+        )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("Model.save of Keras has no twin here: torch.save(model.state_dict(), path)")
+        raise NotImplementedError(
+            "Model.save of Keras has no twin here: torch.save(model.state_dict(), path)"
+        )
 
     save_weights = save
 
@@ -176,7 +190,9 @@ class Functional(fx.GraphModule, Model):
         flat = list(symbols_in(inputs))
         if not flat or any(s is None for s in flat):
             raise ValueError("a model needs symbolic inputs: layers called on Input(...)")
-        made = lower(flat, outputs, set(dir(nn.Module)) | set(dir(type(self))), self.boundary_layout == "nhwc")
+        made = lower(
+            flat, outputs, set(dir(nn.Module)) | set(dir(type(self))), self.boundary_layout == "nhwc"
+        )
         for path in [p for p in self._modules if p not in made.modules]:
             del self._modules[path]
         for path, module in made.modules.items():
@@ -219,8 +235,13 @@ class Functional(fx.GraphModule, Model):
         now = outer = building.Order.now
         if any(isinstance(v, np.ndarray) for v in values):
             values, outer = list(building.arrays_as_tensors(values)), "last"
-        if outer == "last":  # arrays are; and so are tensors inside an own layer that is written in TensorFlow's order
-            values = [building.images_moved(v, outer, layout) for v, layout in zip(values, self.boundary[0], strict=True)]
+        if (
+            outer == "last"
+        ):  # arrays are; and so are tensors inside an own layer that is written in TensorFlow's order
+            values = [
+                building.images_moved(v, outer, layout)
+                for v, layout in zip(values, self.boundary[0], strict=True)
+            ]
         training, was = kwargs.get("training"), self.training
         building.Order.now = "first"
         try:
@@ -261,7 +282,11 @@ class Functional(fx.GraphModule, Model):
             layer = node.target
             shapes = [known[id(s)] for s in node.inputs]
             outs = list(symbols_in(node.outputs))
-            if node.kind == "layer" and len(outs) == 1 and (made := layer.compute_output_shape(shapes)) is not None:
+            if (
+                node.kind == "layer"
+                and len(outs) == 1
+                and (made := layer.compute_output_shape(shapes)) is not None
+            ):
                 known[id(outs[0])] = tuple(made)
             else:
                 known.update({id(s): tuple(s.shape) for s in outs})
@@ -352,7 +377,9 @@ def _records(layers: Sequence[Layer], records: Sequence[dict[str, Any]]) -> list
     made: list[dict[str, Any]] = []
     for layer in layers:
         if isinstance(layer, InputLayer):
-            made.append({"name": layer.name, "class": "InputLayer", "path": None, "keras_path": None, "weights": {}})
+            made.append(
+                {"name": layer.name, "class": "InputLayer", "path": None, "keras_path": None, "weights": {}}
+            )
         made += [r for r in records if r["name"] == layer.name or r["name"].startswith(f"{layer.name}/")]
     return made
 
@@ -398,7 +425,9 @@ class Sequential(Functional):
             shape = getattr(layer, "_given_shape", None)
             if self.first is None and len(self.stack) == 1 and shape is not None:
                 self.first = Input(shape)
-            elif self.first is None and len(self.stack) == 1 and isinstance(layer, Functional) and layer.built:
+            elif (
+                self.first is None and len(self.stack) == 1 and isinstance(layer, Functional) and layer.built
+            ):
                 self.first = Input(batch_shape=layer.inputs[0].shape)
         if describe:
             self._describe()

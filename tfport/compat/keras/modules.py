@@ -94,7 +94,9 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
         mean, unbiased = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
         made = F.batch_norm(x, mean, unbiased, self.weight, self.bias, True, 1.0, self.eps)
         count = x.numel() // self.num_features
@@ -137,7 +139,9 @@ class Normalization(nn.Module):
         self.dim, self.invert, given = dim, invert, mean is not None
         for name, value, default in (("mean", mean, 0.0), ("variance", variance, 1.0)):
             made = torch.full(size, default) if value is None else torch.as_tensor(value, dtype=torch.float32)
-            self.register_buffer(name, made.reshape(-1) if made.numel() == (channels or 0) else made, not given)
+            self.register_buffer(
+                name, made.reshape(-1) if made.numel() == (channels or 0) else made, not given
+            )
         self.register_buffer("count", torch.zeros((), dtype=torch.int64) if not given else None)
         self.mean: torch.Tensor
         self.variance: torch.Tensor
@@ -188,7 +192,9 @@ class GlobalMaxPool(nn.Module):
 class ReLU(nn.Module):
     """Keras' ReLU with all its numbers: ``max_value``, slope below the threshold, threshold."""
 
-    def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0) -> None:
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0
+    ) -> None:
         super().__init__()
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
@@ -381,11 +387,18 @@ class Dot(nn.Module):
         left, right = values[0] if len(values) == 1 else values
         i, j = self.dims[0] % left.dim(), self.dims[1] % right.dim()
         if self.normalize:
-            left, right = (v / v.square().sum(d, keepdim=True).clamp(min=1e-12).sqrt() for v, d in ((left, i), (right, j)))
+            left, right = (
+                v / v.square().sum(d, keepdim=True).clamp(min=1e-12).sqrt()
+                for v, d in ((left, i), (right, j))
+            )
         letters = "abcdefgh"
         first = ["n", *letters[: left.dim() - 1]]
         second = ["n", *letters[left.dim() - 1 : left.dim() + right.dim() - 2]]
         second[j] = first[i]
-        kept = "n" + "".join(c for c in first[1:] if c != first[i]) + "".join(c for c in second[1:] if c != first[i])
+        kept = (
+            "n"
+            + "".join(c for c in first[1:] if c != first[i])
+            + "".join(c for c in second[1:] if c != first[i])
+        )
         made = torch.einsum(f"{''.join(first)},{''.join(second)}->{kept}", left, right)
         return made if made.dim() > 1 else made.unsqueeze(1)

@@ -37,7 +37,9 @@ class Shape(tuple[Any, ...]):
 class Node:
     """One recorded call: a layer, a function, or an input; with its arguments, which may hold symbols."""
 
-    def __init__(self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:
+    def __init__(
+        self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
+    ) -> None:
         self.kind, self.target, self.args, self.kwargs, self.name = kind, target, args, kwargs, name
         self.outputs: Any = None
 
@@ -49,7 +51,9 @@ class Node:
 class Symbol:
     """A value of the model that is being described."""
 
-    def __init__(self, shape: Sequence[int | None], dtype: str = "float32", node: Node | None = None, name: str = "") -> None:
+    def __init__(
+        self, shape: Sequence[int | None], dtype: str = "float32", node: Node | None = None, name: str = ""
+    ) -> None:
         self.shape, self.dtype, self.node, self.name = Shape(shape), dtype, node, name
 
     def __repr__(self) -> str:

@@ -36,17 +36,23 @@ def clear() -> None:
     _COUNTERS.clear()
 
 
-def input_shape(given: Any, default_size: int, min_size: int, data_format: str, fixed: bool, weights: Any) -> tuple[Any, ...]:
+def input_shape(
+    given: Any, default_size: int, min_size: int, data_format: str, fixed: bool, weights: Any
+) -> tuple[Any, ...]:
     """The (height, width, channels) of a classifier's input. Raises ValueError where it does not fit the weights."""
     if data_format != "channels_last":
-        raise NotImplementedError("channels_first: write the program in channels_last; it becomes NCHW in torch")
+        raise NotImplementedError(
+            "channels_first: write the program in channels_last; it becomes NCHW in torch"
+        )
     channels = given[-1] if given and len(given) == 3 and weights != "imagenet" else 3
     if channels not in (1, 3):
         warnings.warn(f"this model usually takes 1 or 3 channels; input_shape is {given}", stacklevel=3)
     default = (default_size, default_size, channels)
     if weights == "imagenet" and fixed:
         if given is not None and tuple(given) != default:
-            raise ValueError(f"with include_top=True and imagenet weights input_shape is {default}, not {given}")
+            raise ValueError(
+                f"with include_top=True and imagenet weights input_shape is {default}, not {given}"
+            )
         return default
     shape = tuple(given) if given else default if fixed else (None, None, 3)
     if len(shape) != 3:

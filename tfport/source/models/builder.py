@@ -87,7 +87,11 @@ class Builder:
     # -- statements --------------------------------------------------------------------------------------
 
     def _statement(self, statement: ast.stmt) -> None:
-        target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+        target = (
+            statement.targets[0]
+            if isinstance(statement, ast.Assign) and len(statement.targets) == 1
+            else None
+        )
         if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
             if self._concerns(statement):
                 raise Bail("a statement that is no plain assignment")
@@ -114,7 +118,9 @@ class Builder:
         sizes = shape_of(self.rewriter, shape)
         layout = "first" if len(sizes) > 2 and self.walk.layout == "nchw" else "last"
         key = self.rewriter.facts.of(options["name"]).value if "name" in options else None
-        value = Value(Fragment(name), (None, *sizes), layout, node=self.trace.called(("input", name, key), ()))
+        value = Value(
+            Fragment(name), (None, *sizes), layout, node=self.trace.called(("input", name, key), ())
+        )
         self.inputs[name] = self.values[name] = value
 
     def _assign(self, name: str, value: Value, statement: ast.stmt) -> None:
@@ -188,7 +194,9 @@ class Builder:
     def _merged(self, node: ast.Call, kind: str) -> Value:
         rule = self.rewriter.book.find(f"tf.keras.layers.{kind}")[0]
         call = ast.copy_location(ast.Call(node.func, [], node.keywords), node)
-        values = {p.name: ast.literal_eval(p.default) for p in rule.parameters.values() if p.default is not None}
+        values = {
+            p.name: ast.literal_eval(p.default) for p in rule.parameters.values() if p.default is not None
+        }
         given = {k.arg: k.value for k in node.keywords if k.arg and k.arg != "name"}
         for name, value in given.items():
             values[name] = self.rewriter.facts.of(value).value
@@ -226,13 +234,20 @@ def functional(walk: Walk, stmts: Sequence[ast.stmt], owner: ast.AST) -> None:
         if not isinstance(value, ast.Call):
             continue
         meaning = walk.rewriter.names.resolve(value.func)
-        if not isinstance(meaning, Canonical) or meaning.name not in MODELS or not (value.args or value.keywords):
+        if (
+            not isinstance(meaning, Canonical)
+            or meaning.name not in MODELS
+            or not (value.args or value.keywords)
+        ):
             continue
         specs: dict[ast.AST, LayerSpec] = {}
         model, last = value, statement
         try:
             with walk.rewriter.attempt():
-                built = traced(walk.rewriter, lambda trace: Builder(walk, trace, specs).block(stmts, model, last))
+                built = traced(
+                    walk.rewriter,
+                    lambda trace: Builder(walk, trace, specs).block(stmts, model, last),  # noqa: B023  (runs at once)
+                )
                 _check(walk, built, owner, last, model)
         except Bail:
             continue
@@ -244,7 +259,12 @@ def _check(walk: Walk, built: Built, owner: ast.AST, last: ast.stmt, model: ast.
     inside = {n for s in [*built.consumed, model] for n in ast.walk(s)}
     names = walk.rewriter.names
     for node in ast.walk(walk.source.tree if isinstance(owner, ast.Module) else owner):
-        if isinstance(node, ast.Name) and node.id in built.defined and isinstance(node.ctx, ast.Load) and node not in inside:
+        if (
+            isinstance(node, ast.Name)
+            and node.id in built.defined
+            and isinstance(node.ctx, ast.Load)
+            and node not in inside
+        ):
             scope = names.owner(node.id, names.scope_of[node]) if node in names.scope_of else None
             if scope is not None and scope.node is owner:
                 raise Bail(f"{node.id} is used outside the model")
@@ -258,7 +278,9 @@ def write(walk: Walk, built: Built, owner: ast.AST, statement: ast.stmt, model: 
           layers: list[dict[str, Any]]) -> None:  # fmt: skip
     """Put the class above the statement, its construction in the place of the model's call, and the model in the record."""
     target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-    keras_name = next((walk.rewriter.facts.of(k.value).value for k in model.keywords if k.arg == "name"), None)
+    keras_name = next(
+        (walk.rewriter.facts.of(k.value).value for k in model.keywords if k.arg == "name"), None
+    )
     builder = getattr(owner, "name", None)
     name = class_name(
         walk,
@@ -292,7 +314,9 @@ def ordered_records(built: Built) -> list[dict[str, Any]]:
     found = []
     for operation in order:
         if isinstance(operation, tuple):
-            found.append({"name": operation[2], "class": "InputLayer", "path": None, "keras_path": None, "weights": {}})
+            found.append(
+                {"name": operation[2], "class": "InputLayer", "path": None, "keras_path": None, "weights": {}}
+            )
         elif operation in built.trace.recorded:
             found.append(built.trace.recorded[operation])
     return found
@@ -325,12 +349,18 @@ def note_model(walk: Walk, name: str, kind: str, layers: list[dict[str, Any]], i
         **({"builder": builder} if builder else {}),
     }
     for place, value in enumerate(outputs):
-        change = f"{_layout_name(value, True)} -> {_layout_name(value)}" if value.layout == "first" and len(value.shape) > 2 else None
+        change = (
+            f"{_layout_name(value, True)} -> {_layout_name(value)}"
+            if value.layout == "first" and len(value.shape) > 2
+            else None
+        )
         walk.record["results"].append({"where": f"{name}.forward", "result": place, "layout": change})
     for argument, value in inputs:
         if value.layout == "first" and len(value.shape) > 2:
             change = f"{_layout_name(value, True)} -> {_layout_name(value)}"
-            walk.record["arguments"].append({"where": f"{name}.forward", "argument": argument, "layout": change})
+            walk.record["arguments"].append(
+                {"where": f"{name}.forward", "argument": argument, "layout": change}
+            )
             walk.rewriter.note(statement, "TFP201", f"{name}.forward", f"argument {argument} is {change}")
 
 

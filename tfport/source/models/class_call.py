@@ -94,7 +94,11 @@ class CallReader(Functions):
         self.edits[span] = (text, statement)
 
     def _assign(self, statement: ast.Assign, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        if (
+            isinstance(target, ast.Tuple)
+            and isinstance(value, ast.Tuple)
+            and len(target.elts) == len(value.elts)
+        ):
             made = [self.evaluate(v) for v in value.elts]
             for node, result in zip(value.elts, made):
                 self._write(statement, node, self._single(result).text)
@@ -198,9 +202,15 @@ class CallReader(Functions):
 
     def _defaults_training(self, statement: ast.If) -> bool:
         """``if training is None: training = ...``: a module always knows."""
-        if self.training is None or ast.unparse(statement.test) != f"{self.training} is None" or statement.orelse:
+        if (
+            self.training is None
+            or ast.unparse(statement.test) != f"{self.training} is None"
+            or statement.orelse
+        ):
             return False
-        return all(isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == self.training for s in statement.body)
+        return all(
+            isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == self.training for s in statement.body
+        )
 
     def _joined(self, one: dict[str, Result], two: dict[str, Result]) -> dict[str, Result]:
         made = {**one, **two}
@@ -243,7 +253,12 @@ class CallReader(Functions):
         """The layers that each round of a loop sees; None for a loop over something else."""
         target, over = statement.target, statement.iter
         name = over.func.id if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) else ""
-        if name == "enumerate" and isinstance(over, ast.Call) and isinstance(target, ast.Tuple) and len(over.args) == 1:
+        if (
+            name == "enumerate"
+            and isinstance(over, ast.Call)
+            and isinstance(target, ast.Tuple)
+            and len(over.args) == 1
+        ):
             items, index, item = self._listed(over.args[0]), target.elts[0], target.elts[1]
             if items is not None and isinstance(index, ast.Name) and isinstance(item, ast.Name):
                 return [{index.id: None, item.id: held} for held in items]
@@ -255,12 +270,19 @@ class CallReader(Functions):
         items = self._listed(over)
         if items is not None and isinstance(target, ast.Name):
             return [{target.id: held} for held in items]
-        if any(is_self(n) and n.attr in self.plan.held for n in ast.walk(over) if isinstance(n, ast.Attribute)):
+        if any(
+            is_self(n) and n.attr in self.plan.held for n in ast.walk(over) if isinstance(n, ast.Attribute)
+        ):
             raise Bail("a loop over layers that is not plain")
         return None
 
     def _listed(self, node: ast.expr) -> list[Held] | None:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "reversed" and len(node.args) == 1:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "reversed"
+            and len(node.args) == 1
+        ):
             items = self._listed(node.args[0])
             return None if items is None else items[::-1]
         held = self.plan.held.get(node.attr) if isinstance(node, ast.Attribute) and is_self(node) else None
@@ -302,7 +324,9 @@ class CallReader(Functions):
     def _prepare(self, node: ast.AST) -> bool:
         """Put the values below an expression into TensorFlow's order; whether there are any."""
         inner = isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
-        if inner and any(isinstance(n, ast.Name) and (n.id in self.env or n.id in self.items) for n in ast.walk(node)):
+        if inner and any(
+            isinstance(n, ast.Name) and (n.id in self.env or n.id in self.items) for n in ast.walk(node)
+        ):
             raise Bail("a comprehension over tensors")
         found = False
         for child in ast.iter_child_nodes(node):
@@ -345,7 +369,9 @@ class CallReader(Functions):
             return self.opaque(node)
         if any(v.flat is not None for v in values):
             raise NeedsOrder(next(v.flatten for v in values if v.flat is not None) or node)
-        same = len({len(v.shape) for v in values}) == 1 and len({isinstance(v.shape, Open) for v in values}) == 1
+        same = (
+            len({len(v.shape) for v in values}) == 1 and len({isinstance(v.shape, Open) for v in values}) == 1
+        )
         layout = "first" if same and any(v.layout == "first" for v in values) else "last"
         level = precedence(node)
         texts = [s.moved(layout).text if isinstance(s, Value) else s.text for s in sides]
@@ -391,7 +417,11 @@ class CallReader(Functions):
             held = self.plan.held.get(node.value.attr)
             index = self.rewriter.facts.of(node.slice).value
             if held is not None:
-                if not isinstance(index, int) or held.kind != "list" or not -len(held.items) <= index < len(held.items):
+                if (
+                    not isinstance(index, int)
+                    or held.kind != "list"
+                    or not -len(held.items) <= index < len(held.items)
+                ):
                     raise Bail("a layer by an index that is not known")
                 return held.items[index]
         return None
@@ -410,7 +440,9 @@ class CallReader(Functions):
         keywords = {}
         for keyword in node.keywords:
             block = self.blocks.get(held.own)
-            if keyword.arg == "training" or (block is not None and keyword.arg is not None and keyword.arg == block.training):
+            if keyword.arg == "training" or (
+                block is not None and keyword.arg is not None and keyword.arg == block.training
+            ):
                 self._check_training(held, keyword)
             elif held.kind == "own" and keyword.arg in self.blocks[held.own].parameters:
                 keywords[keyword.arg] = keyword.value
@@ -446,7 +478,9 @@ class CallReader(Functions):
     def _spelling(self, function: ast.expr, held: Held) -> str:
         return function.id if isinstance(function, ast.Name) else held.spelling
 
-    def _apply_own(self, held: Held, arguments: list[ast.expr], keywords: dict[str, ast.expr], node: ast.Call) -> Result:
+    def _apply_own(
+        self, held: Held, arguments: list[ast.expr], keywords: dict[str, ast.expr], node: ast.Call
+    ) -> Result:
         block = self.blocks[held.own]
         given = dict(keywords)
         for position, argument in enumerate(arguments):
@@ -491,4 +525,8 @@ class CallReader(Functions):
             return value
         if "." in held.path:
             return None  # a comprehension's variable
-        return Symbol(self.rewriter.source.segment(given[name])) if isinstance(given[name], ast.Name | ast.Attribute) else None
+        return (
+            Symbol(self.rewriter.source.segment(given[name]))
+            if isinstance(given[name], ast.Name | ast.Attribute)
+            else None
+        )

@@ -21,7 +21,9 @@ ALIKE = ELEMENTWISE_OPS | {
 }  # fmt: skip
 REDUCTIONS = frozenset({"tf.reduce_mean", "tf.reduce_sum", "tf.reduce_max", "tf.reduce_min", "tf.math.reduce_mean",
                         "tf.math.reduce_sum", "tf.math.reduce_max", "tf.math.reduce_min"})  # fmt: skip
-ALONG = frozenset({"tf.nn.softmax", "tf.nn.log_softmax", "tf.math.softmax", "tf.math.l2_normalize", "tf.nn.l2_normalize"})
+ALONG = frozenset(
+    {"tf.nn.softmax", "tf.nn.log_softmax", "tf.math.softmax", "tf.math.l2_normalize", "tf.nn.l2_normalize"}
+)
 JOINS = {"concatenate": "Concatenate", "add": "Add", "subtract": "Subtract", "multiply": "Multiply", "average": "Average",
          "maximum": "Maximum", "minimum": "Minimum"}  # fmt: skip
 
@@ -80,7 +82,11 @@ class Functions:
         """A function of every element alone: arguments in one layout."""
         results = [self._single(self.evaluate(a)) for a in node.args]
         values = [r for r in results if isinstance(r, Value)]
-        if len(values) != 1 or not isinstance(results[0], Value) or any(_holds_tensor(self, k.value) for k in node.keywords):
+        if (
+            len(values) != 1
+            or not isinstance(results[0], Value)
+            or any(_holds_tensor(self, k.value) for k in node.keywords)
+        ):
             return self.opaque(node)
         self._override(node.args[0], values[0].text)
         for argument, result in list(zip(node.args, results))[1:]:
@@ -91,7 +97,11 @@ class Functions:
         return dataclasses.replace(values[0], text=self.rewriter.expr(node))
 
     def _axis(self, node: ast.Call, names: tuple[str, ...] = ("axis",)) -> tuple[ast.expr | None, Any]:
-        found = node.args[1] if len(node.args) > 1 else next((k.value for k in node.keywords if k.arg in names), None)
+        found = (
+            node.args[1]
+            if len(node.args) > 1
+            else next((k.value for k in node.keywords if k.arg in names), None)
+        )
         return found, None if found is None else self.rewriter.facts.of(found).value
 
     def concatenated(self, node: ast.Call) -> Result:
@@ -114,9 +124,13 @@ class Functions:
         sizes = [v.shape[-1] for v in values]
         joined = sum(sizes) if all(isinstance(n, int) for n in sizes) else None  # type: ignore[arg-type]
         last = joined if axis % rank == rank - 1 else sizes[0]
-        return Value(self._mapped(node, axis_node, axis_in(layout, axis, rank)), (*(None,) * (rank - 1), last), layout)
+        return Value(
+            self._mapped(node, axis_node, axis_in(layout, axis, rank)), (*(None,) * (rank - 1), last), layout
+        )
 
-    def _concatenated_last(self, node: ast.Call, values: list[Value], items: ast.List | ast.Tuple, axis: int) -> Value:
+    def _concatenated_last(
+        self, node: ast.Call, values: list[Value], items: ast.List | ast.Tuple, axis: int
+    ) -> Value:
         for element, value in zip(items.elts, values):
             self._override(element, value.moved("last").text)
         sizes = [v.shape[-1] for v in values]
@@ -142,10 +156,25 @@ class Functions:
     def reduced(self, node: ast.Call) -> Result:
         axis_node, axis = self._axis(node)
         value = self.tensor(node.args[0]) if node.args else None
-        keeps = next((self.rewriter.facts.of(k.value).value for k in node.keywords if k.arg in ("keepdims", "keep_dims")), False)
+        keeps = next(
+            (
+                self.rewriter.facts.of(k.value).value
+                for k in node.keywords
+                if k.arg in ("keepdims", "keep_dims")
+            ),
+            False,
+        )
         axes = [axis] if isinstance(axis, int) else axis
-        plain = value is None or isinstance(value.shape, Open) or len(value.shape) < 3 or value.layout != "first"
-        if plain or axis_node is None or not isinstance(axes, list | tuple) or not isinstance(keeps, bool) or len(node.args) > 2:
+        plain = (
+            value is None or isinstance(value.shape, Open) or len(value.shape) < 3 or value.layout != "first"
+        )
+        if (
+            plain
+            or axis_node is None
+            or not isinstance(axes, list | tuple)
+            or not isinstance(keeps, bool)
+            or len(node.args) > 2
+        ):
             return self.opaque(node)
         assert value is not None
         rank = len(value.shape)
@@ -164,7 +193,12 @@ class Functions:
     def along(self, node: ast.Call) -> Result:
         axis_node, axis = self._axis(node)
         value = self.tensor(node.args[0])
-        if value.layout != "first" or axis_node is None or not isinstance(axis, int) or isinstance(value.shape, Open):
+        if (
+            value.layout != "first"
+            or axis_node is None
+            or not isinstance(axis, int)
+            or isinstance(value.shape, Open)
+        ):
             return self.opaque(node)
         self._override(node.args[0], value.text)
         text = self._mapped(node, axis_node, axis_in("first", axis, len(value.shape)))

@@ -84,7 +84,7 @@ class Plan:
 
 
 def keras_base(walk: Walk, node: ast.ClassDef) -> str | None:
-    """"model" or "layer" for a class that derives from Keras' Model or Layer directly."""
+    """ "model" or "layer" for a class that derives from Keras' Model or Layer directly."""
     for base in node.bases:
         meaning = walk.rewriter.names.resolve(base)
         if isinstance(meaning, Canonical):
@@ -113,14 +113,18 @@ class Reader:
         if extra := set(methods) & {"build", "train_step", "test_step", "add_weight", "compute_output_shape", "compute_mask",
                                     "forward", "__call__", "fit", "compile", "predict_step", "losses", "metrics"}:  # fmt: skip
             raise Bail(f"it defines {', '.join(sorted(extra))}")
-        made = Plan(node, keras_base(self.walk, node) == "model", methods.get("__init__"), call, {}, {}, [], [], set())
+        made = Plan(
+            node, keras_base(self.walk, node) == "model", methods.get("__init__"), call, {}, {}, [], [], set()
+        )
         for statement in made.init.body if made.init else []:
             self._statement(made, statement)
         self._other_methods(made, methods)
         return made
 
     def _droppable(self, call: ast.FunctionDef) -> bool:
-        meanings = [self.rewriter.names.resolve(d.func if isinstance(d, ast.Call) else d) for d in call.decorator_list]
+        meanings = [
+            self.rewriter.names.resolve(d.func if isinstance(d, ast.Call) else d) for d in call.decorator_list
+        ]
         return all(isinstance(m, Canonical) and m.name == "tf.function" for m in meanings)
 
     def _other_methods(self, plan: Plan, methods: dict[str, ast.FunctionDef]) -> None:
@@ -131,8 +135,18 @@ class Reader:
                 if is_super(node, "get_config"):
                     assert isinstance(node, ast.Call)
                     plan.configs.append(node)
-                elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
-                    if node.attr in plan.held or node.attr in ("call", "layers", "weights", "trainable_variables", "add_loss"):
+                elif (
+                    isinstance(node, ast.Attribute)
+                    and isinstance(node.value, ast.Name)
+                    and node.value.id == "self"
+                ):
+                    if node.attr in plan.held or node.attr in (
+                        "call",
+                        "layers",
+                        "weights",
+                        "trainable_variables",
+                        "add_loss",
+                    ):
                         raise Bail(f"{name}() uses self.{node.attr}")
                 elif isinstance(node, ast.Name) and node.id == "super" and name != "get_config":
                     raise Bail(f"{name}() calls super()")
@@ -142,7 +156,11 @@ class Reader:
             assert isinstance(statement.value, ast.Call)
             plan.supers.append(statement.value)
             return
-        target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+        target = (
+            statement.targets[0]
+            if isinstance(statement, ast.Assign) and len(statement.targets) == 1
+            else None
+        )
         if isinstance(statement, ast.Assign) and is_self(target):
             assert isinstance(target, ast.Attribute)
             if target.attr in plan.held:
@@ -157,14 +175,20 @@ class Reader:
 
     def _makes(self, statement: ast.AST) -> bool:
         for node in ast.walk(statement):
-            if isinstance(node, ast.Call) and (layer_rule(self.rewriter, node) or self._own(node) or self._is(node, SEQUENTIAL)):
+            if isinstance(node, ast.Call) and (
+                layer_rule(self.rewriter, node) or self._own(node) or self._is(node, SEQUENTIAL)
+            ):
                 return True
             if isinstance(node, ast.Attribute) and node.attr == "add_weight":
                 return True
-            meaning = self.rewriter.names.resolve(node) if isinstance(node, ast.Attribute | ast.Name) else None
+            meaning = (
+                self.rewriter.names.resolve(node) if isinstance(node, ast.Attribute | ast.Name) else None
+            )
             if isinstance(meaning, Canonical) and meaning.name in ("tf.Variable", "tf.keras.Model"):
                 return True
-            if isinstance(meaning, Canonical) and meaning.name.startswith(("tf.keras.layers.", "tf.keras.applications.")):
+            if isinstance(meaning, Canonical) and meaning.name.startswith(
+                ("tf.keras.layers.", "tf.keras.applications.")
+            ):
                 return True
         return False
 
@@ -199,7 +223,9 @@ class Reader:
             raise Bail("a Sequential without literal layers")
         made = Held("sequential", node, path, keras_path)
         for position, item in enumerate(layers):
-            if self._is(item, frozenset({"tf.keras.Input", "tf.keras.layers.Input", "tf.keras.layers.InputLayer"})):
+            if self._is(
+                item, frozenset({"tf.keras.Input", "tf.keras.layers.Input", "tf.keras.layers.InputLayer"})
+            ):
                 continue
             inner = self.held(item, f"{path}.{position}", f"{keras_path}/{position}")
             if inner is None or inner.kind not in ("layer", "own"):
@@ -236,7 +262,12 @@ class Reader:
 
     def _count(self, node: ast.expr) -> int | None:
         """The number of rounds of ``range(3)`` or of a literal list."""
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and len(node.args) == 1:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "range"
+            and len(node.args) == 1
+        ):
             value = self.rewriter.facts.of(node.args[0]).value
             return value if isinstance(value, int) else None
         value = self.rewriter.facts.of(node).value

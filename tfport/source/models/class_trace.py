@@ -26,7 +26,9 @@ LAZY = {
 }  # fmt: skip
 PLACE = "CHANNELS_"
 JOINING = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"})
-KEEPS_CHANNELS = re.compile(r"(Max|Average|GlobalMax|GlobalAverage)Pooling.*|ZeroPadding.*|Cropping.*|UpSampling.*")
+KEEPS_CHANNELS = re.compile(
+    r"(Max|Average|GlobalMax|GlobalAverage)Pooling.*|ZeroPadding.*|Cropping.*|UpSampling.*"
+)
 MERGED = "(s c) o -> o (c s)"  # a flattened image whose sizes are not known: all positions as one axis
 
 
@@ -80,7 +82,9 @@ def alike_ranks(values: Sequence[Value]) -> list[Value]:
 class ClassTrace(Trace):
     """A trace whose modules have the user's attribute names. ``attributes`` maps layers to module paths."""
 
-    def __init__(self, rewriter: Any, ordered: frozenset[ast.AST], lazy: frozenset[ast.AST], init: ast.AST | None) -> None:
+    def __init__(
+        self, rewriter: Any, ordered: frozenset[ast.AST], lazy: frozenset[ast.AST], init: ast.AST | None
+    ) -> None:
         super().__init__(rewriter, ordered)
         self.bound = _bound(init)
         self.lazy = lazy
@@ -111,14 +115,19 @@ class ClassTrace(Trace):
 
     def _output_shape(self, spec: LayerSpec, shapes: list[Shape]) -> Shape:
         shape: Any = self._shape(spec, shapes)
-        return (*shape[:-1], self._named(shape[-1])) if isinstance(shape[-1], Symbol) else shape
+        if not isinstance(shape[-1], Symbol):
+            return shape
+        named: Any = self._named(shape[-1])
+        return (*shape[:-1], named)
 
     def _named(self, size: Symbol) -> Symbol | None:
         """A size by a name that means the same all through ``__init__``; ``self.units`` as the argument that it holds."""
         tree = ast.parse(size.text, mode="eval").body
         names = [ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute) or (
             isinstance(n, ast.Name) and n.id != "self")]  # fmt: skip
-        if any(len(self.bound.get(n, [])) > 1 or (n.startswith("self.") and n not in self.bound) for n in names):
+        if any(
+            len(self.bound.get(n, [])) > 1 or (n.startswith("self.") and n not in self.bound) for n in names
+        ):
             return None
         held = self.bound[size.text][0] if size.text.startswith("self.") and size.text in self.bound else None
         if isinstance(held, ast.Name) and len(self.bound.get(held.id, [])) == 1:
@@ -132,14 +141,15 @@ class ClassTrace(Trace):
             filters = spec.values.get("filters", shapes[0][-1])
             return (*(None,) * (len(plain[0]) - 1), filters)
         last: Any = max(shapes, key=len)[-1]
+        symbolic = isinstance(last, Symbol)
         try:
             shape = super()._output_shape(spec, plain)
         except Bail:
-            if spec.class_name == "DepthwiseConv2D" and isinstance(last, Symbol):
+            if spec.class_name == "DepthwiseConv2D" and symbolic:
                 return (*(None,) * (len(plain[0]) - 1), None)
             raise
         keeps = KEEPS_CHANNELS.fullmatch(spec.class_name) or shape == plain[0]
-        if keeps and isinstance(last, Symbol) and spec.class_name not in ("Concatenate", "Flatten"):
+        if keeps and symbolic and spec.class_name not in ("Concatenate", "Flatten"):
             return (*shape[:-1], last)
         return shape
 
@@ -148,9 +158,13 @@ class ClassTrace(Trace):
         partly = isinstance(sizes[-1], int) and not all(isinstance(n, int) for n in sizes)
         if value.layout == "first" and partly and spec.node not in self.ordered:
             torch = self.rewriter.imports.use("torch")
-            return Value(Fragment(f"{torch}.flatten({value.text.text}, 1)"), (None, None), "last", sizes, spec.node)
+            return Value(
+                Fragment(f"{torch}.flatten({value.text.text}, 1)"), (None, None), "last", sizes, spec.node
+            )
         if any(isinstance(n, Symbol) for n in sizes):
-            value = dataclasses.replace(value, shape=tuple(None if isinstance(n, Symbol) else n for n in value.shape))
+            value = dataclasses.replace(
+                value, shape=tuple(None if isinstance(n, Symbol) else n for n in value.shape)
+            )
         return super()._flattened(spec, value, shape)
 
     def _weights(self, spec: LayerSpec, shape: Shape, flat: tuple[int, ...] | None) -> dict[str, Any]:
@@ -179,7 +193,9 @@ class ClassTrace(Trace):
         inside = ", ".join(v.text.text for v in inputs)
         return Fragment(f"{self.spelling.get(spec, 'self.' + present.attribute)}({inside})")
 
-    def _flat(self, spec: LayerSpec, values: Sequence[Value], activation: str | None) -> tuple[int, ...] | None:
+    def _flat(
+        self, spec: LayerSpec, values: Sequence[Value], activation: str | None
+    ) -> tuple[int, ...] | None:
         if spec.class_name == "Dense" and spec in self.modules and any(v.flat for v in values):
             raise NeedsOrder(values[0].flatten or spec.node)
         return super()._flat(spec, values, activation)
@@ -206,7 +222,11 @@ class ClassTrace(Trace):
         function, _, rest = text.partition("(")
         for concrete, lazy in LAZY.items():
             module, _, name = concrete.partition(".")
-            spelt = f"{nn}.{name}" if module == "nn" else f"{self.rewriter.imports.use('compat')}.keras.{concrete}"
+            spelt = (
+                f"{nn}.{name}"
+                if module == "nn"
+                else f"{self.rewriter.imports.use('compat')}.keras.{concrete}"
+            )
             if function == spelt and rest.startswith(PLACE) and rest.count(PLACE) == 1:
                 rest = rest.removeprefix(PLACE).removeprefix(", ")
                 if lazy.startswith("nn."):
@@ -220,7 +240,9 @@ class ClassTrace(Trace):
         found = super()._initialisers(spec, weights)
         return None if found and "Lazy" in self.built_text.get(spec, "") else found
 
-    def _make(self, spec: LayerSpec, shapes: list[Shape], layout: str, flat: tuple[int, ...] | None) -> Module:
+    def _make(
+        self, spec: LayerSpec, shapes: list[Shape], layout: str, flat: tuple[int, ...] | None
+    ) -> Module:
         self.built_text = {spec: self._constructor(spec, max(shapes, key=len), layout)}
         return super()._make(spec, shapes, layout, flat)
 

@@ -25,7 +25,10 @@ class Line:
 
     def lines(self) -> list[str]:
         """Comments above, then the line."""
-        return [*self.above, *([f"{self.text}  {self.beside}" if self.beside else self.text] if self.text else [])]
+        return [
+            *self.above,
+            *([f"{self.text}  {self.beside}" if self.beside else self.text] if self.text else []),
+        ]
 
 
 def class_text(walk: Walk, name: str, parameters: Sequence[str], modules: Sequence[Module],
@@ -66,7 +69,9 @@ def initial_values(walk: Walk, modules: Sequence[Module]) -> list[str]:
             lines.append(f"for layer in {over}:")
             lines += [INDENT + _initialise(nn, f"layer.{p}", function) for p, function in initialisers]
     compat = walk.rewriter.imports.use("compat") if helped else ""
-    return lines + [f"{compat}.keras.initialise({', '.join(names)}, {options})" for options, names in helped.items()]
+    return lines + [
+        f"{compat}.keras.initialise({', '.join(names)}, {options})" for options, names in helped.items()
+    ]
 
 
 def _initialise(nn: str, parameter: str, function: str) -> str:
@@ -76,7 +81,9 @@ def _initialise(nn: str, parameter: str, function: str) -> str:
 
 def class_name(walk: Walk, *candidates: str | None) -> str:
     """A class name from the first candidate that gives one: ``build_text_cnn`` -> ``TextCnn``; never a taken one."""
-    taken = {n for s in {*walk.rewriter.names.scope_of.values(), walk.rewriter.names.module} for n in s.bindings}
+    taken = {
+        n for s in {*walk.rewriter.names.scope_of.values(), walk.rewriter.names.module} for n in s.bindings
+    }
     taken |= set(walk.record["models"])
     for candidate in [*candidates, "model"]:
         words = [w for w in re.split(r"[\W_]+", candidate or "") if w]

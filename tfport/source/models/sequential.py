@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
-from tfport.source.models.builder import INPUTS, Built, Builder, write
+from tfport.source.models.builder import INPUTS, Builder, Built, write
 from tfport.source.models.classes import Line
 from tfport.source.models.spec import Bail, LayerSpec, layer_rule, read, shape_of
 from tfport.source.models.trace import Trace, Value, traced
@@ -36,7 +36,7 @@ def sequential(walk: Walk, stmts: list[ast.stmt], owner: ast.AST) -> None:
         try:
             specs: dict[ast.AST, LayerSpec] = {}
             current = stack
-            built = traced(walk.rewriter, lambda trace: _trace(walk, trace, current, specs))
+            built = traced(walk.rewriter, lambda trace: _trace(walk, trace, current, specs))  # noqa: B023  (runs at once)
         except Bail:
             continue
         walk.keep_comments(stack.call)
@@ -110,7 +110,12 @@ def _trace(walk: Walk, trace: Trace, stack: Stack, specs: dict[ast.AST, LayerSpe
         shape = shape or specs[call].input_shape
     if shape is None or not layers:
         raise Bail("the input's shape is not known")
-    value = Value(Fragment("x"), (None, *shape), "first" if len(shape) > 2 and walk.layout == "nchw" else "last", node=trace.called(("input", "x", None), ()))
+    value = Value(
+        Fragment("x"),
+        (None, *shape),
+        "first" if len(shape) > 2 and walk.layout == "nchw" else "last",
+        node=trace.called(("input", "x", None), ()),
+    )
     start, forward = value, []
     for call in layers:
         value = trace.apply(specs[call], [value])

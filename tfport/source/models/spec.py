@@ -21,9 +21,23 @@ if TYPE_CHECKING:
 SIZES = frozenset({"units", "filters", "output_dim", "input_dim"})
 # Arguments that change training and have no place in a plain module: such a layer stays a compat layer.
 KEPT_BY_COMPAT = frozenset(
-    "kernel_regularizer bias_regularizer activity_regularizer kernel_constraint bias_constraint beta_regularizer "
-    "gamma_regularizer beta_constraint gamma_constraint embeddings_regularizer embeddings_constraint "
-    "depthwise_regularizer depthwise_constraint pointwise_regularizer pointwise_constraint".split()
+    [
+        "kernel_regularizer",
+        "bias_regularizer",
+        "activity_regularizer",
+        "kernel_constraint",
+        "bias_constraint",
+        "beta_regularizer",
+        "gamma_regularizer",
+        "beta_constraint",
+        "gamma_constraint",
+        "embeddings_regularizer",
+        "embeddings_constraint",
+        "depthwise_regularizer",
+        "depthwise_constraint",
+        "pointwise_regularizer",
+        "pointwise_constraint",
+    ]
 )
 OPTIONS = frozenset({"name", "input_shape", "batch_input_shape"})
 
@@ -65,7 +79,11 @@ def read(rewriter: Rewriter, node: ast.Call, rule: RuleText) -> LayerSpec:
     bound = rewriter.bind(rule, node)
     if not bound and (node.args or node.keywords) and _hidden(node):
         raise Bail("*args or **kwargs")
-    options = {k.arg: k.value for k in node.keywords if k.arg and k.arg not in rule.parameters and k.arg not in rule.renamed}
+    options = {
+        k.arg: k.value
+        for k in node.keywords
+        if k.arg and k.arg not in rule.parameters and k.arg not in rule.renamed
+    }
     if bound is None or set(options) - OPTIONS:
         raise Bail(f"an option of {rule.primary} that a plain module does not have")
     given = dict(bound or {})
@@ -77,8 +95,15 @@ def read(rewriter: Rewriter, node: ast.Call, rule: RuleText) -> LayerSpec:
         values = normalise(values)
     except NotImplementedError as error:
         raise Bail(str(error)) from error
-    name = rewriter.facts.of(options["name"]).value if "name" in options else None
-    return LayerSpec(node, rule, given, values, name if isinstance(name, str) else None, _shape(rewriter, options))
+    given_name = rewriter.facts.of(options["name"]).value if "name" in options else None
+    return LayerSpec(
+        node,
+        rule,
+        given,
+        values,
+        given_name if isinstance(given_name, str) else None,
+        _shape(rewriter, options),
+    )
 
 
 def _hidden(node: ast.Call) -> bool:
@@ -147,7 +172,10 @@ class Spelt(Symbol):
 
 def _argument(value: Any, fragment: Fragment | None) -> Argument:
     if isinstance(value, Spelt):
-        return Argument(Fragment(value.text, precedence(ast.parse(value.text, mode="eval").body)), Fact("dtype", value=value))
+        return Argument(
+            Fragment(value.text, precedence(ast.parse(value.text, mode="eval").body)),
+            Fact("dtype", value=value),
+        )
     if isinstance(value, Symbol):
         tree = ast.parse(value.text, mode="eval").body
         return Argument(Fragment(value.text, precedence(tree)), Fact("int"))

@@ -50,7 +50,9 @@ class Read:
 
 def subclasses(walk: Walk) -> None:
     """Turn the file's subclassed models into nn.Module classes; ``walk.kept_classes`` are the others."""
-    classes = {s.name: s for s in walk.source.tree.body if isinstance(s, ast.ClassDef) and keras_base(walk, s)}
+    classes = {
+        s.name: s for s in walk.source.tree.body if isinstance(s, ast.ClassDef) and keras_base(walk, s)
+    }
     blocked: set[str] = {n for n in classes if len(_definitions(walk, n)) > 1}
     reads: dict[str, Read] = {}
     why: dict[str, str] = {}
@@ -184,11 +186,20 @@ class Group:
             raise Bail("no layers with a module")
         outputs = call.returned[0]
         for others in call.returned[1:]:
-            outputs = [a if a.shape == b.shape else dataclasses.replace(a, shape=_common(a, b)) for a, b in zip(outputs, others)]
+            outputs = [
+                a if a.shape == b.shape else dataclasses.replace(a, shape=_common(a, b))
+                for a, b in zip(outputs, others)
+            ]
         arguments = [a.arg for a in plan.init.args.args[1:]] if plan.init else []
         ends = [*call.inputs.values(), *outputs]
-        if len(outputs) > 1 and any(len(v.shape) > 3 for v in outputs) and any(isinstance(v.shape, Open) for v in ends):
-            raise Bail("images beside values of unknown rank at its boundary")  # compat.keras.call goes by the rank
+        if (
+            len(outputs) > 1
+            and any(len(v.shape) > 3 for v in outputs)
+            and any(isinstance(v.shape, Open) for v in ends)
+        ):
+            raise Bail(
+                "images beside values of unknown rank at its boundary"
+            )  # compat.keras.call goes by the rank
         facts = self.walk.rewriter.facts
         defaults = {n: facts.of(d).value for n, d in plan.parameter_defaults().items()}
         block = Block(plan.node.name, list(call.inputs), list(call.inputs.values()), [_public(v) for v in outputs],
@@ -274,7 +285,9 @@ def _module_texts(trace: ClassTrace, rewriter: Any, spec: LayerSpec, made: Value
         return [f"{nn}.ReLU()"]
     if spec.class_name == "Reshape":
         target = spec.values["target_shape"]
-        return [f"{compat}.keras.modules.Reshape({tuple(target) if isinstance(target, list | tuple) else (target,)!r})"]
+        return [
+            f"{compat}.keras.modules.Reshape({tuple(target) if isinstance(target, list | tuple) else (target,)!r})"
+        ]
     if spec.class_name == "Activation":
         name = activations.name_of(rewriter, spec.given.get("activation"))
         dim = 1 if made.layout == "first" and len(made.shape) > 2 else -1
@@ -302,7 +315,9 @@ def _held_records(held: Held, trace: ClassTrace, blocks: dict[str, Block]) -> li
     found: list[dict[str, Any]] = []
     if held.kind in ("own", "sequential"):
         kind = held.own or "Sequential"
-        found.append({"name": None, "class": kind, "path": held.path, "keras_path": held.keras_path, "weights": {}})
+        found.append(
+            {"name": None, "class": kind, "path": held.path, "keras_path": held.keras_path, "weights": {}}
+        )
     if held.kind == "own":
         for inner in blocks[held.own].records:
             made = copy.deepcopy(inner)
@@ -313,7 +328,8 @@ def _held_records(held: Held, trace: ClassTrace, blocks: dict[str, Block]) -> li
         for item in held.items:
             found += _held_records(item, trace, blocks)
     elif held.spec is not None:
-        made = copy.deepcopy(trace.recorded.get(held.spec)) or {
+        recorded = trace.recorded.get(held.spec)
+        made = copy.deepcopy(recorded) if recorded else {
             "name": held.spec.name, "class": held.spec.class_name, "weights": {}}  # fmt: skip
         made["path"] = held.path if held.spec in trace.modules else None
         made["keras_path"] = held.keras_path
@@ -363,7 +379,11 @@ class Writer:
                 text = self._sequential(held, statement, nn)
                 self._replace(held.node, text, statement)
                 self.walk.keep_comments(held.node)
-                modules += [self._at(h, self.trace.modules[h.spec]) for h in held.items if h.spec in self.trace.modules]
+                modules += [
+                    self._at(h, self.trace.modules[h.spec])
+                    for h in held.items
+                    if h.spec in self.trace.modules
+                ]
             elif held.kind == "own":
                 self.rewriter.rewrite_expressions(statement)
             elif held.spec in self.trace.modules:
@@ -410,7 +430,11 @@ class Writer:
             if item.kind == "sequential":
                 if item.node not in done:
                     self._replace(item.node, self._sequential(item, statement, nn), statement)
-                modules += [self._at(h, self.trace.modules[h.spec]) for h in item.items if h.spec in self.trace.modules]
+                modules += [
+                    self._at(h, self.trace.modules[h.spec])
+                    for h in item.items
+                    if h.spec in self.trace.modules
+                ]
             elif item.kind == "layer" and item.spec is not None:
                 module = self.trace.modules[item.spec]
                 if item.node not in done:
@@ -443,11 +467,19 @@ class Writer:
         """Take the training argument, annotations of TensorFlow's types and **kwargs out of the signature."""
         args = function.args
         kept = [a for a in [*args.args, *args.kwonlyargs] if a.arg != self.call.training]
-        if self.call.training is None and args.kwarg is None and not any(a.annotation for a in kept) and function.returns is None:
+        if (
+            self.call.training is None
+            and args.kwarg is None
+            and not any(a.annotation for a in kept)
+            and function.returns is None
+        ):
             return
         defaults = dict(zip([a.arg for a in args.args][len(args.args) - len(args.defaults) :], args.defaults))
         defaults |= {a.arg: d for a, d in zip(args.kwonlyargs, args.kw_defaults) if d is not None}
-        parts = [f"{a.arg}={self.rewriter.expr(defaults[a.arg]).text}" if a.arg in defaults else a.arg for a in kept]
+        parts = [
+            f"{a.arg}={self.rewriter.expr(defaults[a.arg]).text}" if a.arg in defaults else a.arg
+            for a in kept
+        ]
         source = self.walk.source
         start = source.text.index("(", source.span(function)[0] + len("def call") - 1)
         end = self._closing(start)
@@ -478,13 +510,21 @@ class Writer:
                                  "outputs": [_layout_name(v) for v in block.outputs]}  # fmt: skip
         self.walk.record["models"][name] = _plain(entry)
         for place, value in enumerate(block.outputs):
-            change = f"{_layout_name(value, True)} -> {_layout_name(value)}" if value.layout == "first" else None
-            self.walk.record["results"].append({"where": f"{name}.forward", "result": place, "layout": change})
+            change = (
+                f"{_layout_name(value, True)} -> {_layout_name(value)}" if value.layout == "first" else None
+            )
+            self.walk.record["results"].append(
+                {"where": f"{name}.forward", "result": place, "layout": change}
+            )
         for argument, value in zip(block.parameters, block.inputs):
             if value.layout == "first":
                 change = f"{_layout_name(value, True)} -> {_layout_name(value)}"
-                self.walk.record["arguments"].append({"where": f"{name}.forward", "argument": argument, "layout": change})
-                self.rewriter.note(self.plan.call, "TFP201", f"{name}.forward", f"argument {argument} is {change}")
+                self.walk.record["arguments"].append(
+                    {"where": f"{name}.forward", "argument": argument, "layout": change}
+                )
+                self.rewriter.note(
+                    self.plan.call, "TFP201", f"{name}.forward", f"argument {argument} is {change}"
+                )
 
 
 def _plain(value: Any) -> Any:

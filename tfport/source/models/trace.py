@@ -31,7 +31,8 @@ EXPRESSIONS = frozenset({"Activation", "Flatten", "Add", "Subtract", "Multiply",
                          "Reshape"})  # fmt: skip
 WINDOW = ("kernel_size", "strides", "pool_size", "dilation_rate")
 OPERATORS = {"Add": (" + ", 12), "Subtract": (" - ", 12), "Multiply": (" * ", 13)}
-INITIALISERS = {  # variable -> (argument, {Keras' initialiser: torch's, None where torch's default is the same})
+# variable -> (argument, {Keras' initialiser: torch's, None where torch's default is the same})
+INITIALISERS: dict[str, tuple[str, dict[str, str | None]]] = {
     "kernel": ("kernel_initializer", {"glorot_uniform": "xavier_uniform_", "he_uniform": "kaiming_uniform_",
                                       "zeros": "zeros_", "ones": "ones_"}),
     "bias": ("bias_initializer", {"zeros": "zeros_", "ones": "ones_"}),
@@ -97,7 +98,9 @@ class Trace:
         self.records: list[dict[str, Any]] = []
         self.recorded: dict[LayerSpec, dict[str, Any]] = {}
         self.images = False
-        self.calls: list[tuple[Any, tuple[int, ...]]] = []  # operation (layer or other) and the calls that it reads
+        self.calls: list[
+            tuple[Any, tuple[int, ...]]
+        ] = []  # operation (layer or other) and the calls that it reads
 
     def called(self, operation: Any, values: Sequence[Value]) -> int:
         """Note a call for the order of Keras' layers; returns its number."""
@@ -120,7 +123,9 @@ class Trace:
         elif spec not in self.recorded:
             self._record(spec, None, {})
         if activation is not None and spec.class_name != "Activation":
-            made = Fragment(activations.text(self.rewriter, activation, made.text, self._channel(wanted, shape)))
+            made = Fragment(
+                activations.text(self.rewriter, activation, made.text, self._channel(wanted, shape))
+            )
         keeps = flat if flat is not None and spec.class_name != "Dense" else None
         layout = wanted if len(shape) > 2 and spec.class_name != "Reshape" else "last"
         number = self.called(spec, values)
@@ -144,7 +149,9 @@ class Trace:
 
     # -- layouts -----------------------------------------------------------------------------------------
 
-    def _flat(self, spec: LayerSpec, values: Sequence[Value], activation: str | None) -> tuple[int, ...] | None:
+    def _flat(
+        self, spec: LayerSpec, values: Sequence[Value], activation: str | None
+    ) -> tuple[int, ...] | None:
         """The image sizes behind a flattened input, for layers to which its order does not matter or that absorb it."""
         flats = [v for v in values if v.flat is not None]
         if not flats:
@@ -201,7 +208,11 @@ class Trace:
         if name == "Activation":
             found = activations.name_of(self.rewriter, spec.given.get("activation"))
             dim = self._channel(inputs[0].layout, shape)
-            return texts[0] if found is None else Fragment(activations.text(self.rewriter, found, texts[0].text, dim))
+            return (
+                texts[0]
+                if found is None
+                else Fragment(activations.text(self.rewriter, found, texts[0].text, dim))
+            )
         if name == "ReLU":
             plain = spec.values == {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}
             return Fragment(activations.text(self.rewriter, "relu", texts[0].text, -1)) if plain else None
@@ -234,12 +245,22 @@ class Trace:
         inside = ", ".join(v.text.text for v in inputs)
         return Fragment(f"self.{present.attribute}({inside})")
 
-    def _make(self, spec: LayerSpec, shapes: list[Shape], layout: str, flat: tuple[int, ...] | None) -> Module:
+    def _make(
+        self, spec: LayerSpec, shapes: list[Shape], layout: str, flat: tuple[int, ...] | None
+    ) -> Module:
         shape = max(shapes, key=len)
         constructor = self._constructor(spec, shape, layout)
         record = self._record(spec, self._attribute(spec), self._weights(spec, shape, flat))
         initialisers = self._initialisers(spec, record["weights"])
-        made = Module(spec, record["path"], constructor, initialisers, record, tuple(shapes), self._helper(spec, initialisers))
+        made = Module(
+            spec,
+            record["path"],
+            constructor,
+            initialisers,
+            record,
+            tuple(shapes),
+            self._helper(spec, initialisers),
+        )
         self.modules[spec] = made
         return made
 
@@ -250,7 +271,11 @@ class Trace:
             values["axis"] = map_axes(layout, values["axis"], len(shape))
         facts = {"channels": shape[-1], "size": reordered(shape, layout)[1:], "dim": 1 if layout == "first" else -1,
                  "rank": len(shape)}  # fmt: skip
-        facts = {n: v for n, v in facts.items() if n in spec.rule.parameters and spec.rule.parameters[n].kind == "keyword"}
+        facts = {
+            n: v
+            for n, v in facts.items()
+            if n in spec.rule.parameters and spec.rule.parameters[n].kind == "keyword"
+        }
         if facts.get("channels", 0) is None or (spec.rule.options.get("weights") and "axis" in spec.given and layout == "last"
                                                 and values["axis"] not in (-1, len(shape) - 1)):  # fmt: skip
             raise Bail("the number of channels is not known")
@@ -271,7 +296,13 @@ class Trace:
         return f"{stem}{number}"
 
     def _record(self, spec: LayerSpec, path: str | None, weights: dict[str, Any]) -> dict[str, Any]:
-        entry = {"name": spec.name, "class": spec.class_name, "path": path, "keras_path": None, "weights": weights}
+        entry = {
+            "name": spec.name,
+            "class": spec.class_name,
+            "path": path,
+            "keras_path": None,
+            "weights": weights,
+        }
         self.records.append(entry)
         self.recorded[spec] = entry
         return entry
@@ -311,7 +342,9 @@ class Trace:
         """The arguments of ``compat.keras.initialise`` for what torch.nn.init does not have."""
         if initialisers is not None:
             return None
-        given = [f"{n}={self.rewriter.expr(v).text}" for n, v in spec.given.items() if n.endswith("_initializer")]
+        given = [
+            f"{n}={self.rewriter.expr(v).text}" for n, v in spec.given.items() if n.endswith("_initializer")
+        ]
         return ", ".join([f'like="{spec.class_name}"', *given])
 
 
