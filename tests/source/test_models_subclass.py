@@ -125,7 +125,8 @@ def test_computes_what_keras_computes(both, tmp_path, name):
 def decorated(text, name):
     """The program with ``@tf.function`` on one class' call."""
     before, after = text.split(f"class {name}(", 1)
-    return f"{before}class {name}({after.replace('    def call(', '    @tf.function\n    def call(', 1)}"
+    after = after.replace("    def call(", "    @tf.function\n    def call(", 1)
+    return f"{before}class {name}({after}"
 
 
 def test_a_call_that_is_a_tf_function_computes_what_keras_computes(tmp_path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
 from tfport.source.names import Binding
+from tfport.source.nodes import every
 from tfport.source.purity import is_pure
 from tfport.source.text import Fragment, is_bracketed, parenthesised, precedence
 
@@ -95,10 +96,10 @@ def _may_hold_a_tensor(rewriter: Rewriter, target: ast.Attribute | ast.Subscript
     return not given or any(rewriter.facts.of(v).kind not in PLAIN for v in given)
 
 
-def _values_of_attribute(tree: ast.AST, name: str) -> list[ast.expr]:
+def _values_of_attribute(tree: ast.Module, name: str) -> list[ast.expr]:
     """Everything that a file assigns to attributes of this name."""
     found = []
-    for node in ast.walk(tree):
+    for node in every(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             found += [node.value for t in targets if isinstance(t, ast.Attribute) and t.attr == name]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.facts import Facts
+from tfport.source.nodes import every
 from tfport.source.text import PRECEDENCE, Fragment, parenthesised
 from tfport.source.values import INTEGERS
 
@@ -18,7 +19,7 @@ SMALL = frozenset({"int8", "uint8", "int16", "uint16"})
 
 def of_integers(tree: ast.Module, facts: Facts) -> Iterator[ast.BinOp]:
     """Quotients with a tensor of a known integer dtype on either side."""
-    for node in ast.walk(tree):
+    for node in every(tree):
         if (
             isinstance(node, ast.BinOp)
             and isinstance(node.op, ast.Div)

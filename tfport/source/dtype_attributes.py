@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.facts import Facts
+from tfport.source.nodes import every
 from tfport.source.text import Fragment, parenthesised
 from tfport.source.values import DTYPES, FLOATS, INTEGERS, Symbol
 
@@ -26,9 +27,11 @@ EQUALITY = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 def of_tensors(tree: ast.Module, text: str, facts: Facts) -> Iterator[ast.AST]:
     """The attributes and comparisons of a file that ``special`` rewrites."""
-    if "dtype" not in text and not any(f".{name}" in text for name in ATTRIBUTES - {"name", "size", "max", "min"}):
+    if "dtype" not in text and not any(
+        f".{name}" in text for name in ATTRIBUTES - {"name", "size", "max", "min"}
+    ):
         return
-    for node in ast.walk(tree):
+    for node in every(tree):
         if isinstance(node, ast.Attribute) and node.attr in ATTRIBUTES:
             if _is_dtype(node.value, facts):
                 yield node
@@ -77,7 +80,11 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
             rewriter.overrides[item] = rewriter.constant_text(text)
             rewriter.touch(item)
         return rewriter.spliced(node)
-    if not isinstance(node, ast.Attribute) or node.attr not in ATTRIBUTES or not _is_dtype(node.value, rewriter.facts):
+    if (
+        not isinstance(node, ast.Attribute)
+        or node.attr not in ATTRIBUTES
+        or not _is_dtype(node.value, rewriter.facts)
+    ):
         return None
     return _attribute(rewriter, node)
 
@@ -88,7 +95,11 @@ def _attribute(rewriter: Rewriter, node: ast.Attribute) -> Fragment | None:
     value = rewriter.facts.of(node.value).value
     known = value.text.removeprefix("torch.") if isinstance(value, Symbol) else None
     if node.attr == "name":
-        return Fragment(f'str({text}).removeprefix("torch.")' if '"' not in text else f"str({text}).removeprefix('torch.')")
+        return Fragment(
+            f'str({text}).removeprefix("torch.")'
+            if '"' not in text
+            else f"str({text}).removeprefix('torch.')"
+        )
     if node.attr in RENAMED:
         return Fragment(text + RENAMED[node.attr])
     if node.attr == "is_bool":

@@ -13,6 +13,8 @@ import tokenize
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tfport.source.nodes import every
+
 if TYPE_CHECKING:
     from tfport.source.text import Source
 
@@ -24,7 +26,7 @@ def relocate(source: Source) -> None:
     if sys.version_info >= (3, 12):
         return
     inner: set[ast.AST] = set()
-    for node in ast.walk(source.tree):
+    for node in every(source.tree):
         if isinstance(node, ast.JoinedStr) and node not in inner:
             inner.update(n for n in ast.walk(node) if isinstance(n, ast.JoinedStr))
             _relocate(source, node)

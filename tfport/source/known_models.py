@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
 from tfport.source.names import Binding
+from tfport.source.nodes import every
 
 if TYPE_CHECKING:
     from tfport.source.convert import Walk
@@ -51,7 +52,7 @@ class KnownModels:
         self._calls: dict[ast.AST, list[ast.Call]] = {}
         self._returns: dict[ast.FunctionDef, list[ast.expr | None]] = {}
         self._attributes: dict[tuple[ast.AST, str], list[ast.expr]] = {}
-        for node in ast.walk(walk.source.tree):
+        for node in every(walk.source.tree):
             if isinstance(node, ast.Call) and (function := self.function(node.func)) is not None:
                 self._calls.setdefault(function, []).append(node)
             if isinstance(node, ast.Assign):
@@ -97,7 +98,7 @@ class KnownModels:
                 f"inputs[{i}]" for i in range(len(self.walk.record["models"].get(name, {}).get("inputs", ())))
             ]
             return [*inputs, "training"], "training", None
-        found = [s for s in ast.walk(self.walk.source.tree) if isinstance(s, ast.ClassDef) and s.name == name]
+        found = [s for s in every(self.walk.source.tree) if isinstance(s, ast.ClassDef) and s.name == name]
         methods = [m for s in found for m in s.body if isinstance(m, ast.FunctionDef) and m.name == "call"]
         if len(methods) != 1:
             return [], None, None

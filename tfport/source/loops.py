@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts, bound_argument
 from tfport.source.names import Names
+from tfport.source.nodes import every
 from tfport.source.values import Fact
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ IGNORED = frozenset({"parallel_iterations", "back_prop", "swap_memory", "name", 
 
 def assume_tensors(tree: ast.Module, names: Names, facts: Facts) -> None:
     """Parameters of functions that TensorFlow calls with tensors are tensors."""
-    for node in ast.walk(tree):
+    for node in every(tree):
         if not isinstance(node, ast.Call):
             continue
         meaning = names.resolve(node.func)

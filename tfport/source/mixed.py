@@ -17,6 +17,7 @@ from tfport.source import arrays
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
 from tfport.source.names import Names
+from tfport.source.nodes import every
 from tfport.source.text import Fragment, parenthesised, splice
 from tfport.source.values import FLOATS, NOTHING, Fact
 
@@ -54,11 +55,10 @@ class Arrays:
     def __init__(self, tree: ast.Module, names: Names, facts: Facts) -> None:
         self.names, self.facts = names, facts
         self._passed: dict[ast.AST, list[ast.expr]] = {}  # parameter -> what the file's calls pass
-        self._busy: set[ast.AST] = set()
         self._cache: dict[ast.AST, bool] = {}
         self._facts: dict[ast.AST, Fact] = {}
         self._attributes: dict[str, list[ast.expr]] = {}  # attribute -> what the file assigns to it
-        for node in ast.walk(tree):
+        for node in every(tree):
             if isinstance(node, ast.Call) and (node.args or node.keywords):
                 self._collect(node)
             elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
@@ -157,16 +157,12 @@ class Arrays:
 
     def may_be(self, node: ast.expr) -> bool:
         """Whether an expression may be an array by what the file shows: a known one is."""
-        if node in self._cache:
-            return self._cache[node]
-        if node in self._busy:
-            return False
-        self._busy.add(node)
-        answer = self._may_be(node)
-        self._busy.discard(node)
-        if not self._busy:
-            self._cache[node] = answer
-        return answer
+        if node not in self._cache:
+            self._cache[node] = (
+                False  # while it is looked for; a name that rebinds itself has what its other bindings have
+            )
+            self._cache[node] = self._may_be(node)
+        return self._cache[node]
 
     def _may_be(self, node: ast.expr) -> bool:
         fact = self.fact(node)
@@ -207,12 +203,20 @@ class Arrays:
         if not isinstance(parent, ast.For | ast.comprehension) or parent.target is not target:
             return False
         iterated = parent.iter
-        if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Name) and path:
-            if iterated.func.id == "enumerate" and iterated.args:
-                if path[0] == 0:
-                    return False
-                iterated, path = iterated.args[0], path[1:]
-        if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Name) and iterated.func.id == "zip":
+        if (
+            path
+            and isinstance(iterated, ast.Call)
+            and ast.unparse(iterated.func) == "enumerate"
+            and iterated.args
+        ):
+            if path[0] == 0:
+                return False
+            iterated, path = iterated.args[0], path[1:]
+        if (
+            isinstance(iterated, ast.Call)
+            and isinstance(iterated.func, ast.Name)
+            and iterated.func.id == "zip"
+        ):
             return bool(path) and path[0] < len(iterated.args) and self.may_be(iterated.args[path[0]])
         return self.may_be(iterated)
 
@@ -246,7 +250,7 @@ def prepare(rewriter: Rewriter) -> None:
     if "numpy" not in text:
         return
     rewriter.arrays = found = Arrays(rewriter.source.tree, rewriter.names, rewriter.facts)
-    for node in ast.walk(rewriter.source.tree):
+    for node in every(rewriter.source.tree):
         if isinstance(node, ast.BinOp | ast.Compare):
             mixes = _sides(node, found) is not None
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

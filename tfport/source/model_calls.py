@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
 from tfport.source.known_models import CALLS, RECORDED, Boundary, KnownModels
+from tfport.source.nodes import every
 from tfport.source.text import Fragment, parenthesised, splice
 from tfport.source.values import Fact
 
@@ -66,12 +67,12 @@ class ModelCalls:
         self.freezes = any(
             (isinstance(n, ast.Attribute) and n.attr == "trainable" and isinstance(n.ctx, ast.Store))
             or (isinstance(n, ast.keyword) and n.arg == "trainable")
-            for n in ast.walk(walk.source.tree)
+            for n in every(walk.source.tree)
         )
 
         self.hinted = {  # of unknown origin, but with Keras' list of variables: called as a model
             ast.dump(n.value)
-            for n in ast.walk(walk.source.tree)
+            for n in every(walk.source.tree)
             if isinstance(n, ast.Attribute) and n.attr in TRAINABLE and self._is_foreign(n.value)
         }
 
@@ -412,7 +413,7 @@ def prepare(walk: Walk) -> ModelCalls:
 
     walk.rewriter.facts.forget()
     walk.rewriter.facts.told = told
-    for node in ast.walk(walk.source.tree):
+    for node in every(walk.source.tree):
         if node not in walk.skip and isinstance(node, ast.Call | ast.Attribute) and calls.concerns(node):
             walk.rewriter.touch(node)
     return calls

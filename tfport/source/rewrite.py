@@ -34,6 +34,7 @@ from tfport.source.imports import Imports
 from tfport.source.inline import MODULES, Argument, Inliner, Undecided
 from tfport.source.models import boundary
 from tfport.source.names import Ambiguous, Names, imported_by_name
+from tfport.source.nodes import every
 from tfport.source.rulebook import Parameter, Rulebook, RuleText
 from tfport.source.text import (
     Edit,
@@ -558,7 +559,7 @@ def find_hits(
 ) -> Iterator[tuple[ast.AST, Canonical | Ambiguous]]:
     """Every expression that denotes a TensorFlow name, and every call of a tensor method that has a rule."""
     methods = book.methods
-    for node in ast.walk(tree):
+    for node in every(tree):
         if isinstance(node, ast.Name) and node in names.scope_of:
             yield from _outermost(node, names, book)
         elif (

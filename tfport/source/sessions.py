@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
 from tfport.source.names import Binding
+from tfport.source.nodes import every
 from tfport.source.text import Fragment, parenthesised, required
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class FetchOnly:
     def _named(self, functions: frozenset[str]) -> set[str]:
         """Names bound to a call of one of these: ``init = tf.global_variables_initializer()``."""
         found = set()
-        for node in ast.walk(self.rewriter.source.tree):
+        for node in every(self.rewriter.source.tree):
             if (
                 isinstance(node, ast.Assign)
                 and isinstance(node.targets[0], ast.Name)
@@ -76,13 +77,13 @@ class FetchOnly:
 
     def _sessions(self) -> set[str]:
         found = self._named(SESSIONS)
-        for node in ast.walk(self.rewriter.source.tree):
+        for node in every(self.rewriter.source.tree):
             if isinstance(node, ast.withitem) and self._calls(node.context_expr, SESSIONS):
                 found.add(node.optional_vars.id if isinstance(node.optional_vars, ast.Name) else "")
         return found
 
     def _uses(self, name: str) -> list[ast.Name]:
-        nodes = ast.walk(self.rewriter.source.tree)
+        nodes = every(self.rewriter.source.tree)
         loads = [n for n in nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
         return [n for n in loads if any(self._made_by(b, SESSIONS) for b in self.rewriter.names.bindings(n))]
 
@@ -145,7 +146,7 @@ class FetchOnly:
 def prepare(walk: Walk) -> FetchOnly:
     """Look at the whole file once; the runs become part of what is rewritten."""
     sessions = FetchOnly(walk.rewriter)
-    for node in ast.walk(walk.source.tree) if sessions.names else ():
+    for node in every(walk.source.tree) if sessions.names else ():
         if sessions.is_run(node):
             walk.rewriter.touch(node)
     return sessions

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.facts import Facts
+from tfport.source.nodes import every
 from tfport.source.text import Fragment, parenthesised
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def backwards(tree: ast.Module, facts: Facts) -> Iterator[ast.Subscript]:
     """Subscripts of tensors that step backwards."""
-    for node in ast.walk(tree):
+    for node in every(tree):
         if isinstance(node, ast.Subscript) and _steps_back(node) and facts.of(node.value).is_tensor:
             yield node
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tfport.source.canonical import Canonical
 from tfport.source.known_models import RECORDED
 from tfport.source.model_calls import TRAINABLE, ModelCalls
+from tfport.source.nodes import every
 from tfport.source.recorded_values import Captured, Computed
 from tfport.source.tape_forms import Step, Tape, applied, asked_for, binds, gradient_of, is_false, rebinds
 from tfport.source.text import Fragment
@@ -74,7 +75,7 @@ class Tapes:
     # -- finding -----------------------------------------------------------------------------------------
 
     def _tapes(self) -> Iterator[Tape]:
-        for node in ast.walk(self.walk.source.tree):
+        for node in every(self.walk.source.tree):
             if not isinstance(node, ast.With) or node in self.walk.skip or len(node.items) != 1:
                 continue
             call, name = node.items[0].context_expr, node.items[0].optional_vars
@@ -260,7 +261,7 @@ class Tapes:
         if len({ast.dump(s.model) for s in mine}) > 1:
             return False
         applied = {id(s.apply) for s in mine}
-        for node in ast.walk(self.walk.source.tree):
+        for node in every(self.walk.source.tree):
             if not isinstance(node, ast.Attribute) or node.attr not in (
                 "apply_gradients",
                 "minimize",
@@ -353,9 +354,7 @@ class Tapes:
         self.made_with[call] = step.model
         assert isinstance(step.optimizer, ast.Name)
         uses = [
-            n
-            for n in ast.walk(self.walk.source.tree)
-            if isinstance(n, ast.Name) and n.id == step.optimizer.id
+            n for n in every(self.walk.source.tree) if isinstance(n, ast.Name) and n.id == step.optimizer.id
         ]
         known = [u for u in uses if isinstance(u.ctx, ast.Load) and u not in {s.optimizer for s in steps}]
         if not known and plain_rate(self.rewriter, call) is not None:

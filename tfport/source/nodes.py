@@ -1,0 +1,13 @@
+"""All nodes of a file, walked once: the passes of a conversion share one list."""
+
+from __future__ import annotations
+
+import ast
+
+
+def every(tree: ast.Module) -> list[ast.AST]:
+    """The nodes that ``ast.walk(tree)`` gives, in its order; kept on the tree."""
+    found: list[ast.AST] | None = tree.__dict__.get("_every")
+    if found is None:
+        found = tree.__dict__["_every"] = list(ast.walk(tree))
+    return found
