@@ -17,6 +17,20 @@ def cond(pred, true_fn=None, false_fn=None, strict=False, name=None):
     return (true_fn if bool(pred) else false_fn)()
 
 
+@rule("tf.function", proved_by="tests/source/test_identity.py")
+def function(func=None, input_signature=None, autograph=True, jit_compile=None, reduce_retracing=False,
+             experimental_implements=None, experimental_autograph_options=None, experimental_attributes=None,
+             experimental_relax_shapes=None, experimental_compile=None, experimental_follow_type_hints=None):  # fmt: skip
+    """The function itself: it runs eagerly, its Python statements at every call. Without one, a decorator."""
+    if func is None:
+        return _same
+    return func
+
+
+def _same(func):
+    return func
+
+
 def _result(value):
     return structure.map_structure(lambda v: to_tensor(v) if isinstance(v, (bool, int, float)) else v, value)
 

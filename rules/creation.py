@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from tfport.compat.arguments import literal_dtype, to_tensor
+from tfport.compat.arguments import literal_dtype, takes, to_tensor
 from tfport.compat.integers import ints
 from tfport.rule import Indices, Operand, Tensor, array, boolean, f32, i32, i64, prove, rule
 
@@ -129,17 +129,29 @@ def _eye(rows, columns, batch, dtype):
 @prove([])
 @prove(math.nan)
 @prove(array([1, 2], "int64"), dtype=torch.int64)
+@prove(1.5, torch.int32, raises=True)
+@prove([1, 2.5], dtype=torch.int32, raises=True)
+@prove(1, torch.bool, raises=True)
+@prove(True, torch.float32)
+@prove(300, dtype=torch.uint8)
+@prove([2**40], dtype=torch.int32)
 def constant(value, dtype=None, shape=None, name="Const", verify_shape=False):
     """A constant: Python floats are float32, ints int32; arrays keep their dtype. A single value fills ``shape``."""
     if shape is None:
-        if isinstance(value, (bool, float)):
-            return torch.tensor(value, dtype=dtype)
+        if isinstance(value, (bool, float)) and dtype is None:
+            return torch.tensor(value)
         if isinstance(value, int) and dtype is None:
             return torch.tensor(value, dtype=literal_dtype(value))
-        if isinstance(value, int):
+        if literal_dtype(value) == torch.int32 and dtype in (
+            torch.float32, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.float16
+        ):  # fmt: skip
             return torch.tensor(value, dtype=dtype)
-        if literal_dtype(value) is not None and dtype is not None:
+        if literal_dtype(value) == torch.float32 and dtype in (torch.float32, torch.float64, torch.float16):
             return torch.tensor(value, dtype=dtype)
+        if literal_dtype(value) == dtype and dtype is not None:
+            return torch.tensor(value, dtype=dtype)
+        if dtype is not None:
+            return _constant(value, dtype, shape)
         if literal_dtype(value) == torch.float32:
             return torch.tensor(value)
         if literal_dtype(value) is not None:
@@ -149,6 +161,9 @@ def constant(value, dtype=None, shape=None, name="Const", verify_shape=False):
 
 def _constant(value, dtype=None, shape=None):
     made = to_tensor(value, dtype)
+    plain = isinstance(value, (bool, int, float, list, tuple))
+    if dtype is not None and plain and not takes(dtype, to_tensor(value).dtype):
+        raise TypeError(f"{value!r} is no {dtype} to TensorFlow: cast it")
     if dtype is not None:
         made = made.to(dtype)
     if not isinstance(value, torch.Tensor):
@@ -172,15 +187,16 @@ def _constant(value, dtype=None, shape=None):
 @prove([f32(), 1.0])
 @prove(True)
 def convert_to_tensor(value: Operand, dtype=None, dtype_hint=None, name=None, sparse=None, ragged=None):
-    """A tensor is returned as it is; numbers, lists and arrays are copied, floats as float32, ints as int32."""
+    """A tensor is returned as it is, a variable's values as they are now; numbers, lists and arrays are copied, floats as
+    float32, ints as int32."""
+    if isinstance(value, torch.nn.Parameter) and dtype is None:
+        return value.clone()
     if torch.is_tensor(value):
         return value if dtype is None else _same(value, dtype)
-    if isinstance(value, (bool, float)):
-        return torch.tensor(value, dtype=dtype)
+    if isinstance(value, (bool, float)) and dtype is None:
+        return torch.tensor(value)
     if isinstance(value, int) and dtype is None:
         return torch.tensor(value, dtype=literal_dtype(value))
-    if isinstance(value, int):
-        return torch.tensor(value, dtype=dtype)
     if literal_dtype(value) == torch.float32 and dtype is None:
         return torch.tensor(value)
     if literal_dtype(value) is not None and dtype is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tfport.compat import indexing as _indexing
+from tfport.compat import variables as _variables
 from tfport.compat.arguments import to_tensor
 from tfport.rule import boolean, f32, f64, i32, method, prove
 
@@ -57,6 +59,8 @@ def numpy(self):
 
 
 def _numpy(value):
+    if isinstance(value, (list, tuple)):  # fetched by a session
+        return type(value)(_numpy(item) for item in value)
     if not torch.is_tensor(value):
         return value.numpy()
     value = value.detach().cpu()
@@ -142,6 +146,47 @@ def _assigned(variable, value, name, write):
         )
     with torch.no_grad():
         write(variable, value)
+    return variable
+
+
+@method("ref", returns="python", proved_by="tests/source/test_identity.py")
+def ref(self):
+    """A key for dicts and sets: equal for the same tensor or variable only. Other objects have a ``ref`` of their own."""
+    return _ref(self)
+
+
+@method("experimental_ref", returns="python", proved_by="tests/source/test_identity.py")
+def experimental_ref(self):
+    """The old name of ``ref``."""
+    return _ref(self)
+
+
+def _ref(value):
+    return _variables.Reference(value) if torch.is_tensor(value) else value.ref()
+
+
+@method("scatter_nd_update", returns="self", pure=False)
+@prove(f32(4), [[0], [2]], [9.0, 8.0], grad=False)
+@prove(i32(2, 2), [[1, 0]], updates=[5])
+def scatter_nd_update(self, indices, updates, name=None):
+    """Writes ``updates`` into a variable at ``indices`` [..., k], in place and without gradient, and returns it."""
+    return _scattered(self, indices, updates, "scatter_nd_update")
+
+
+@method("scatter_nd_add", returns="self", pure=False)
+@prove(f32(4), [[0], [0]], [9.0, 8.0], grad=False)
+def scatter_nd_add(self, indices, updates, name=None):
+    """Adds ``updates`` to a variable at ``indices`` [..., k], repeated ones as often, and returns it."""
+    return _scattered(self, indices, updates, "scatter_nd_add")
+
+
+def _scattered(variable, indices, updates, name):
+    if not torch.is_tensor(variable):
+        return getattr(variable, name)(indices, updates)
+    indices = to_tensor(indices, None, variable.device)
+    updates = to_tensor(updates, variable.dtype, variable.device)
+    with torch.no_grad():
+        variable.copy_(_indexing.scattered(variable, indices, updates, name == "scatter_nd_add"))
     return variable
 
 

@@ -31,7 +31,7 @@ def Variable(initial_value=None, trainable=None, validate_shape=True, caching_de
     ``compat.keras.optimizers``. The order of arguments is TensorFlow 2's; in TensorFlow 1 ``collections``
     comes third, which moves only arguments without effect here.
     """
-    return _variables.variable(initial_value, trainable, dtype, constraint, shape)
+    return _variables.variable(initial_value, trainable, dtype, constraint, shape, name)
 
 
 class _Variable(metaclass=_variables.VariableType):

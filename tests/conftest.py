@@ -21,6 +21,16 @@ if importlib.util.find_spec("triton") is not None:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what the parity tests counted."""
+    from tests.parity.summary import lines
+
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
+    found = lines(pair for report in reports for pair in report.user_properties)
+    for line in found:
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

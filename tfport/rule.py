@@ -83,8 +83,9 @@ class Rule:
     returns: str | None
     pure: bool
     proofs: tuple[Proof, ...]
-    weights: Mapping[str, tuple[str, str]] | None = None
+    weights: Mapping[str, Any] | None = None
     layout: str = "any"
+    unless: Mapping[str, Mapping[str, Any]] | None = None
     proved_by: str | None = None
 
     @property
@@ -145,19 +146,24 @@ def method(name: str, **options: Any) -> Callable[[Function], Function]:
     return rule(f"tf.Tensor.{name}", **options)
 
 
-def layer(*names: str, weights: Mapping[str, tuple[str, str]] | None = None, layout: str = "any",
-          renamed: Mapping[str, str] | None = None) -> Callable[[Function], Function]:  # fmt: skip
+def layer(*names: str, weights: Mapping[str, Any] | None = None, layout: str = "any",
+          renamed: Mapping[str, str] | None = None,
+          unless: Mapping[str, Mapping[str, Any]] | None = None) -> Callable[[Function], Function]:  # fmt: skip
     """Register a builder of torch modules as the port of a Keras layer.
 
     The function has the layer's constructor arguments as its parameters, and after ``*`` what is known of the input
-    when it is built: ``channels`` (size of the channel axis), ``size`` (spatial sizes, or None), ``rank``.
-    ``weights`` says where each Keras variable goes: parameter name and einops pattern. ``layout`` is what the
-    module wants of its input: "first" (channels first), "last" (TensorFlow's order) or "any" (elementwise).
+    when it is built: ``channels`` (size of the channel axis), ``size`` (spatial sizes, or None), ``rank``, ``shape``
+    (in TensorFlow's order, with the batch), ``plain`` (the caller treats torch's own result: no mask, one input).
+    ``weights`` says where each Keras variable goes: parameter name, pattern and sizes (`tfport.weights.patterns`), or
+    a list of these for several parameters; the variable of an object inside has its path, ``cell/kernel``.
+    ``unless`` replaces rows of that table where an argument is False. ``layout`` is what the module wants of its
+    input: "first" (channels first), "last" (TensorFlow's order), "any" (elementwise), or "call" (TensorFlow's order,
+    and all arguments of the layer's call).
     """
 
     def register(function: Function) -> Function:
         proofs = function.__dict__.get("proofs", ())
-        entry = Rule(names, function, renamed or {}, None, None, True, proofs, weights or {}, layout)
+        entry = Rule(names, function, renamed or {}, None, None, True, proofs, weights or {}, layout, unless)
         REGISTRY[names[0]] = entry
         function.__dict__["rule"] = entry
         return function

@@ -126,7 +126,7 @@ def test_prints_the_same(name: str, printed_by_tensorflow: dict[str, str]) -> No
 def test_known_array_is_readable() -> None:
     code = tfport.convert_source(START + "show(t * xs, W * xs, 1.0 * t, xs * 2)\n").code
     assert (
-        "show(t * torch.as_tensor(xs, dtype=torch.float32), W * torch.as_tensor(xs, dtype=W.dtype), 1.0 * t, xs * 2)"
+        "show(t * torch.as_tensor(xs, dtype=torch.float32), W * torch.as_tensor(xs, dtype=torch.float32), 1.0 * t, xs * 2)"
         in code
     )
 

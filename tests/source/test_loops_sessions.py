@@ -114,7 +114,6 @@ def test_loops(case: str) -> None:
 
 
 KEPT_LOOPS = {
-    "the same names": "k, n = tf.while_loop(cond, body, [k, n])\n",
     "a limit": "x, y = tf.while_loop(cond, body, [k, n], maximum_iterations=3)\n",
     "python numbers": "x, y = tf.while_loop(cond, body, [0, 1])\n",
     "lambdas": "x, y = tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s), [k, n])\n",
@@ -136,6 +135,11 @@ def test_loops_that_python_might_run_otherwise_stay_calls(case: str) -> None:
     new = code(LOOP + KEPT_LOOPS[case])
     assert "compat.v1.while_loop(" in new or "compat.while_loop(" in new, new
     assert "\nwhile " not in new and "    while " not in new
+
+
+def test_a_loop_over_its_own_names() -> None:
+    new = body(LOOP + "k, n = tf.while_loop(cond, body, [k, n])\n")
+    assert new.endswith("while cond(k, n):\n    k, n = body(k, n)\n"), new
 
 
 @pytest.mark.parametrize("case", LOOPS)

@@ -23,6 +23,39 @@ INPUTS = {
 INTEGERS = ("    i = tf.constant([[-2, -1, 0], [1, 2, 3]])", "    j = tf.constant([[3, 1, 2], [5, 4, 7]], dtype=tf.int32)",
             "    k = tf.constant([[0, 1, 2], [3, 4, 5]], tf.int64)")  # fmt: skip
 VARIABLES = (*"abhijk",)
+HELPERS = """
+def ratio(p, q):
+    return p / q
+def last(xs):
+    xs[-1] += 1
+    return xs[-1]
+def rows(t):
+    return t[::-1]
+def kind(t):
+    return tf.zeros(t.shape, tf.int32) + (1 if t.dtype.name == "float32" else 2 if t.dtype.is_integer else 3)
+def each(ts):
+    out = []
+    for t in ts:
+        t *= 2
+        out.append(t)
+    return out
+class Holder:
+    def __init__(self, value):
+        self.value, self.seen = value, []
+    def add(self, other):
+        self.seen.append(self.value)
+        self.value += other
+""".splitlines()
+SHARED = {  # what a name shares with another one
+    "item": ("    l{n} = [x{n}, {other}]", "    l{n}[1] += 1", "    x{n} = l{n}[1] - l{n}[0]"),
+    "dict": ("    d{n} = dict(k=x{n})", "    d{n}['k'] *= 2", "    x{n} = d{n}['k'] - x{n}"),
+    "attribute": ("    o{n} = Holder(x{n})", "    o{n}.add(1)", "    o{n}.add({other})", "    x{n} = o{n}.seen[0] - o{n}.value"),
+    "loop over": ("    for r{n} in [x{n}, {other}]:", "        r{n} -= 1", "    x{n} = r{n} + x{n}"),
+    "function": ("    l{n} = each([x{n}, {other}])", "    x{n} = l{n}[0] + x{n}"),
+    "variable": ("    v{n} = tf.Variable(x{n})", "    w{n} = tf.reshape(v{n}, [-1])", "    v{n}.assign(v{n} + 1)", "    x{n} = w{n} + v{n}[0, 0]"),
+    "array": ("    n{n} = x{n}.numpy()", "    n{n}[0] = 7", "    x{n} = x{n} + n{n}"),
+    "count": ("    c{n} = 0", "    for _ in range(3):", "        c{n} += {other}", "    x{n} = c{n} / 3 + c{n} / x{n}"),
+}  # fmt: skip
 FLOATS = ["tf.float32", "tf.float64", "'float32'", "tf.int32", "tf.int64", "tf.float16", "tf.uint8"]
 
 
@@ -59,6 +92,10 @@ def expressions(draw: st.DrawFn, variables: tuple[str, ...], depth: int) -> str:
             f"tf.reduce_sum(tf.square({x} - {y})) * {number}", f"tf.clip_by_value({x}, {number}, 2)", f"tf.pow({x}, 2)",
             f"tf.tile({x}, [1, 2])[:, :3]", f"tf.squeeze(tf.expand_dims({x}, 0))", f"tf.constant({number}) * 2",
             f"tf.fill([2, 3], {number})", "tf.range(3) * 2", f"tf.ones([2, 3], {draw(st.sampled_from(FLOATS))})",
+            f"{x} / 2", f"{x} / {y}", f"ratio({x}, {y})", f"ratio({x}, {number})", f"last([{x}, {y}])", f"(({x}) > {number}) * ({y})",
+            f"(({x}) > {y}) & (({x}) != {number})", f"({x}) == [1.0, 2.0, 3.0]", f"tf.cast({x}, tf.float32)[:, ::step]", f"rows({x})[::-1]",
+            f"tf.zeros(tf.square({x}).shape, tf.square({x}).dtype) + {y}", f"{x} / tf.size({x}, out_type=tf.int64)", f"tf.shape({x})[0] * {y}", f"tf.reduce_sum({x}) / tf.reduce_max({y})",
+            f"{x} if tf.identity({y}).dtype.is_floating else {y}", f"{x} if tf.identity({y}).shape == [2, 3] else {y}", f"kind(tf.square({x}))", f"tf.constant({number}) / 3", f"-({x}) // 2", f"({x}) % -2",
             f"tf.cumsum({x}, axis=1)", f"tf.sign({x})", f"tf.not_equal({x}, {y})", f"tf.gather({x}, [1, 0])",
             f"tf.gather({x}, [2, 0], axis=1)", f"tf.reduce_all({x} > {number})", f"tf.divide({x}, {y})", f"tf.subtract({x}, 1)",
         ])
@@ -69,11 +106,12 @@ def expressions(draw: st.DrawFn, variables: tuple[str, ...], depth: int) -> str:
 def programs(draw: st.DrawFn) -> str:
     """A function of the inputs: assignments, an if, a loop, augmented assignments."""
     variables = VARIABLES
-    lines = ["def f(a, b, h):", *INTEGERS, f"    axis = {draw(st.sampled_from(['0', '1', '-1']))}",
+    lines = [*HELPERS, "def f(a, b, h):", *INTEGERS, f"    step = {draw(st.sampled_from(['1', '-1', '2', '-2']))}",
+             f"    axis = {draw(st.sampled_from(['0', '1', '-1']))}",
              f"    keep = {draw(st.sampled_from(['True', 'False']))}"]  # fmt: skip
     for n in range(draw(st.integers(1, 3))):
         expression = draw(expressions(variables, draw(st.integers(1, 2))))
-        form = draw(st.sampled_from(["plain", "plain", "plain", "if", "loop", "update", "alias"]))
+        form = draw(st.sampled_from(["plain", "plain", "plain", "if", "loop", "update", "alias", *SHARED]))
         other = draw(st.sampled_from(variables))
         lines.append(f"    x{n} = {expression if form != 'update' else other}")
         if form == "if":
@@ -88,6 +126,8 @@ def programs(draw: st.DrawFn) -> str:
             lines.append(f"    x{n} {operator}= {draw(st.sampled_from(['2', other, expression]))}")
         elif form == "alias":
             lines += [f"    y{n} = x{n}", f"    y{n} += 1"]
+        elif form in SHARED:
+            lines += [line.format(n=n, other=other) for line in SHARED[form]]
         variables = (*variables, f"x{n}")
     return "\n".join([*lines, f"    return {', '.join(v for v in variables)}", ""])
 
@@ -102,7 +142,7 @@ def run(code: str, arguments: dict[str, object]) -> tuple:
 def comparable(value: object) -> np.ndarray:
     """A result as an array; Python numbers as they are."""
     if torch.is_tensor(value):
-        return value.to(torch.float32).numpy() if value.dtype == torch.bfloat16 else value.numpy()
+        return value.to(torch.float32).numpy() if value.dtype == torch.bfloat16 else value.detach().numpy()
     return value.numpy() if hasattr(value, "numpy") else np.asarray(value)
 
 
@@ -145,8 +185,9 @@ def test_random_programs(program: str) -> None:
     ["tf.reduce_sum({0}, axis=1)", "tf.reduce_mean({0})", "tf.cast({0}, tf.float32) / 2", "tf.maximum({0}, 1)", "{0} / {0}", "{0} // 2",
      "tf.reduce_sum(tf.cast({0}, tf.int64), 0)", "tf.where({0} > 1, {0}, {0} * 2)", "tf.matmul({0}, {0}, transpose_b=True)",
      "tf.concat([{0}, {0}], 1)", "tf.reduce_mean(tf.cast({0}, tf.int32), axis=0, keepdims=True)", "tf.identity({0})[:, ::-1]",
-     "tf.cumsum({0})", "{0} / 2", "3 / {0}", "{0} % 2", "{0} ** 2", "tf.cast({0}, tf.uint8) / 2", "-{0} / {0}[0]", "1 + {0} / {0} / 2"],
+     "tf.cumsum({0})", "{0} / 2", "3 / {0}", "{0} % 2", "{0} ** 2", "tf.cast({0}, tf.uint8) / 2", "-{0} / {0}[0]", "1 + {0} / {0} / 2",
+     "ratio({0}, {0})", "ratio({0}, 2)", "last([{0}])", "kind({0})", "rows({0})", "({0} > 1) * {0}", "{0} == [1, 2, 3]"],
 )  # fmt: skip
 def test_every_dtype(expression: str, name: str) -> None:
-    lines = ["def f(a, b, h):", *INTEGERS, f"    return {expression.format(name)},\n"]
+    lines = [*HELPERS, "def f(a, b, h):", *INTEGERS, f"    return {expression.format(name)},\n"]
     assert compare("\n".join(lines))

@@ -17,6 +17,7 @@ import torch
 
 from tfport.compat.dtypes import as_dtype
 
+NUMPY = (np.ndarray, np.generic)  # a tuple: torch.compile does not read a union of them
 _PYTHON = {torch.float64: torch.float32, torch.int64: torch.int32, torch.complex128: torch.complex128}
 
 
@@ -30,7 +31,7 @@ def to_tensor(
     """
     if isinstance(value, torch.Tensor):
         return value
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, NUMPY):
         tensor = torch.as_tensor(np.ascontiguousarray(value) if value.ndim else value, device=device)
         return tensor if dtype is None else tensor.to(dtype)
     if isinstance(value, list | tuple) and _holds_tensor(value):
@@ -42,9 +43,8 @@ def to_tensor(
         raise TypeError(
             f"{value!r} ({type(value).__name__}) cannot become a tensor; pass numbers, an array or a tensor"
         )
-    has_own = isinstance(value, list | tuple) and any(isinstance(v, np.ndarray | np.generic) for v in value)
     tensor = torch.as_tensor(made, device=device)
-    wanted = dtype if dtype is not None or has_own else _PYTHON.get(tensor.dtype)
+    wanted = dtype if dtype is not None else _of_first(value, tensor.dtype)
     if (
         wanted is torch.int32
         and dtype is None
@@ -53,6 +53,26 @@ def to_tensor(
     ):
         return tensor
     return tensor if wanted is None else tensor.to(wanted)
+
+
+def _of_first(value: Any, own: torch.dtype) -> torch.dtype | None:
+    """The dtype of Python values: of a list of floats NumPy's only if its first is a NumPy number wider or narrower than
+    float32; every list of integers is int32."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    first = value.dtype if isinstance(value, NUMPY) else None
+    if own.is_floating_point:
+        return as_dtype(first) if first is not None and first.kind == "f" else torch.float32
+    return torch.int32 if own not in (torch.bool, torch.complex64, torch.complex128) else _PYTHON.get(own)
+
+
+def takes(wanted: torch.dtype, given: torch.dtype) -> bool:
+    """Whether Python values of a dtype become tensors of another: ints anything but bool, floats only floats."""
+    if wanted == given or given == torch.bool:
+        return True
+    if given.is_complex or wanted == torch.bool:
+        return wanted.is_complex
+    return wanted.is_floating_point or wanted.is_complex or not given.is_floating_point
 
 
 def literal_dtype(value: Any) -> torch.dtype | None:

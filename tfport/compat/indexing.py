@@ -47,8 +47,10 @@ def strided(
     return take(tensor, items)
 
 
-def take(tensor: torch.Tensor, items: Sequence[Any]) -> torch.Tensor:
-    """``tensor[items]`` with negative steps: the axis is reversed first."""
+def take(tensor: Any, items: Sequence[Any]) -> Any:
+    """``tensor[items]`` with negative steps: the axis is reversed first. What is no tensor is indexed as it is."""
+    if not isinstance(tensor, torch.Tensor):
+        return tensor[items[0] if len(items) == 1 else tuple(items)]
     used = sum(item is not None and item is not Ellipsis for item in items)
     axis, chosen = 0, []
     for item in items:

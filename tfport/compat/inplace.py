@@ -11,26 +11,47 @@ from typing import Any
 
 import torch
 
-
-def _augmented(
-    plain: Callable[[Any, Any], Any], in_place: Callable[[Any, Any], Any]
-) -> Callable[[Any, Any], Any]:
-    def apply(target: Any, value: Any) -> Any:
-        return plain(target, value) if isinstance(target, torch.Tensor) else in_place(target, value)
-
-    apply.__name__ = apply.__qualname__ = in_place.__name__
-    apply.__doc__ = f"operator.{in_place.__name__}, but a new tensor where the target is a tensor."
-    return apply
+from tfport.compat import operators
 
 
-iadd = _augmented(operator.add, operator.iadd)
-isub = _augmented(operator.sub, operator.isub)
-imul = _augmented(operator.mul, operator.imul)
-itruediv = _augmented(operator.truediv, operator.itruediv)
-ifloordiv = _augmented(operator.floordiv, operator.ifloordiv)
-imod = _augmented(operator.mod, operator.imod)
-ipow = _augmented(operator.pow, operator.ipow)
-imatmul = _augmented(operator.matmul, operator.imatmul)
-iand = _augmented(operator.and_, operator.iand)
-ior = _augmented(operator.or_, operator.ior)
-ixor = _augmented(operator.xor, operator.ixor)
+class Augmented:
+    """An operator such as ``operator.iadd``, but a new tensor, by TensorFlow's operator, where the target is a tensor.
+
+    ``item`` and ``attribute`` do it to a part of an object, whose parts are evaluated once.
+    """
+
+    def __init__(self, plain: Callable[[Any, Any], Any], in_place: Callable[[Any, Any], Any]) -> None:
+        self._plain, self._in_place = plain, in_place
+        self.__name__ = in_place.__name__
+
+    def __call__(self, target: Any, value: Any) -> Any:
+        """The new value of ``target``."""
+        if isinstance(target, torch.Tensor) or (isinstance(value, torch.Tensor) and not _takes(target)):
+            return self._plain(target, value)
+        return self._in_place(target, value)
+
+    def item(self, container: Any, key: Any, value: Any) -> None:
+        """``container[key] op= value``."""
+        container[key] = self(container[key], value)
+
+    def attribute(self, owner: Any, name: str, value: Any) -> None:
+        """``owner.name op= value``."""
+        setattr(owner, name, self(getattr(owner, name), value))
+
+
+def _takes(target: Any) -> bool:
+    """Whether an object has an operator of its own that changes it in place: arrays and lists."""
+    return hasattr(target, "__iadd__") and not isinstance(target, torch.Tensor)
+
+
+iadd = Augmented(operators.add, operator.iadd)
+isub = Augmented(operators.sub, operator.isub)
+imul = Augmented(operators.mul, operator.imul)
+itruediv = Augmented(operators.truediv, operator.itruediv)
+ifloordiv = Augmented(operators.floordiv, operator.ifloordiv)
+imod = Augmented(operators.mod, operator.imod)
+ipow = Augmented(operators.pow, operator.ipow)
+imatmul = Augmented(operators.matmul, operator.imatmul)
+iand = Augmented(operators.and_, operator.iand)
+ior = Augmented(operators.or_, operator.ior)
+ixor = Augmented(operators.xor, operator.ixor)

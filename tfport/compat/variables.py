@@ -14,7 +14,7 @@ from tfport.compat.dtypes import as_dtype
 
 
 def variable(initial: Any, trainable: bool | None, dtype: Any, constraint: Callable[..., Any] | None,
-             shape: Any = None) -> nn.Parameter:  # fmt: skip
+             shape: Any = None, name: str | None = None) -> nn.Parameter:  # fmt: skip
     """A parameter with a copy of ``initial`` (a value, or a function that returns one).
 
     Python floats are float32 and ints int32 unless ``dtype`` says otherwise. It requires gradients if
@@ -36,6 +36,8 @@ def variable(initial: Any, trainable: bool | None, dtype: Any, constraint: Calla
         raise ValueError(f"the initial value has shape {tuple(tensor.shape)}, the variable {tuple(shape)}")
     grads = trainable is not False and (tensor.is_floating_point() or tensor.is_complex())
     made = nn.Parameter(tensor.detach().clone(), requires_grad=grads)
+    made.trainable = trainable is not False  # type: ignore[attr-defined]
+    made.variable_name = f"{name or 'Variable'}:0"  # type: ignore[attr-defined]
     if constraint is not None:
         made.constraint = constraint  # type: ignore[attr-defined]
     return made
@@ -77,6 +79,36 @@ def assign_add(ref: torch.Tensor, value: Any) -> torch.Tensor:
 def assign_sub(ref: torch.Tensor, value: Any) -> torch.Tensor:
     """Subtract ``value`` from ``ref`` in place and return ``ref``."""
     return ref.sub_(as_value(ref, value))
+
+
+def name(ref: Any) -> str:
+    """``v.name`` of a variable: the name that it was made with and ":0", without the scopes and numbers of a graph.
+
+    Raises AttributeError for a parameter that was not made as a variable; other objects have a name of their own.
+    """
+    if not isinstance(ref, torch.Tensor):
+        return str(ref.name)
+    found = getattr(ref, "variable_name", None)
+    if found is None:
+        raise AttributeError("a parameter does not know its name: use module.named_parameters()")
+    return str(found)
+
+
+class Reference:
+    """``tensor.ref()``: equal and hashed by the identity of the tensor, which tensors in TensorFlow 2 are not."""
+
+    def __init__(self, value: torch.Tensor) -> None:
+        self._value = value
+
+    def deref(self) -> torch.Tensor:
+        """The tensor itself."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reference) and self._value is other._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
 
 
 class VariableType(type):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import click
@@ -57,21 +58,37 @@ def _entry(name: str, rule: RuleText) -> dict[str, object]:
 @click.command()
 @click.argument("what", metavar="CODE|API")
 def explain(what: str) -> None:
-    """Say what a code means, or how a TensorFlow name is ported."""
-    if what.upper() in CODES:
-        click.echo(f"{what.upper()}: {CODES[what.upper()]}")
+    """Say what a code means, or how a TensorFlow name is ported. Exit status 1 if there is no rule, 2 if no such code."""
+    code = what.upper()
+    if code in CODES:
+        click.echo(f"{code}: {CODES[code]}")
         return
-    meaning = canonical(
-        "tensorflow" + what[2:] if what.startswith(("tf.", "tf")) and not what.startswith("tf_") else what
-    )
-    name = meaning.name if isinstance(meaning, Canonical) else what
+    if re.fullmatch(r"TFP\d*", code):
+        click.echo(f"tfport: no code {what}; there are {', '.join(CODES)}", err=True)
+        sys.exit(2)
     book = rulebook.load()
+    name = _canonical(what, book)
     found = book.find(name)
     for rule in found:
         version = f" (TensorFlow {rule.version})" if rule.version else ""
         click.echo(f"{rule.primary}{version}({', '.join(rule.parameters)})\n\n{rule.docstring}\n")
+        others = [n for n in rule.names if n != rule.primary]
+        if others:
+            click.echo(f"Also: {', '.join(others)}\n")
     if name in book.constants:
         click.echo(f"{name} is written {book.constants[name].text}")
+    elif not found and book.is_namespace(name):
+        click.echo(f"{name}: a module. Names with a rule: {', '.join(sorted(book.below(name)))}")
     elif not found:
         click.echo(f"{name}: no rule. {advice(name)}")
         sys.exit(1)
+
+
+def _canonical(what: str, book: rulebook.Rulebook) -> str:
+    """The name by which the rules know ``tf.x``, ``keras.x``, a tensor method ``x.numpy`` or ``numpy``."""
+    rooted = "tensorflow" + what[2:] if what == "tf" or what.startswith("tf.") else what
+    meaning = canonical(rooted)
+    if isinstance(meaning, Canonical):
+        return meaning.name
+    last = what.rpartition(".")[2].removesuffix("()")
+    return f"tf.Tensor.{last}" if last in book.methods else what

@@ -6,21 +6,32 @@ import ast
 import contextlib
 import gc
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tfport.source import api_names, mixed, model_calls, rulebook, sessions, statements, training
+from tfport.source import (
+    api_names,
+    identity,
+    mixed,
+    model_calls,
+    operators,
+    rulebook,
+    sessions,
+    statements,
+    training,
+    variables,
+)
+from tfport.source.assembly import Assembly
 from tfport.source.canonical import Canonical
 from tfport.source.findings import CODES, Conversion, Finding, Tiers
+from tfport.source.import_lines import ImportLines
 from tfport.source.models import builder, sequential, subclass
-from tfport.source.names import Ambiguous, Names, mentions_tensorflow
+from tfport.source.names import Names, mentions_tensorflow
 from tfport.source.rewrite import Rewriter
 from tfport.source.rulebook import Rulebook
-from tfport.source.text import Edit, Source, apply
+from tfport.source.text import Source, apply
 
 LAYOUTS = ("nchw", "nhwc")
-BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 class ConversionError(Exception):
@@ -151,14 +162,12 @@ class Walk:
         self.rewriter.models = model_calls.prepare(self)
         self.rewriter.tapes = training.prepare(self)
         mixed.prepare(self.rewriter)
+        operators.prepare(self.rewriter)
+        variables.prepare(self.rewriter)
+        identity.prepare(self.rewriter)
         self.body(self.source.tree.body)
-        self._take_out_imports()
-        self._prune(self.source.tree)
-        self._insert_imports()
-        edits = [c.edit for c in self.rewriter.changes]
-        edits += self._comments() + self._insertions() + self._marks() + self._removals()
-        edits += self._dedents(edits)
-        code = apply(self.source.text, edits)
+        ImportLines(self).rewrite()
+        code = apply(self.source.text, Assembly(self).edits())
         try:
             ast.parse(code)
         except SyntaxError as error:
@@ -255,15 +264,6 @@ class Walk:
                 self.source.dedented[line] = min(white, self.source.dedented.get(line, 0) + columns)
         self.body(statement.body)
 
-    def _dedents(self, edits: Sequence[Edit]) -> list[Edit]:
-        """The indentation that moved blocks lose, where no other edit replaces the line's beginning."""
-        found = []
-        for line, columns in self.source.dedented.items():
-            start = self.source.starts[line - 1]
-            if not any(e.start < start + columns and start < e.end for e in edits):
-                found.append(Edit(start, start + columns, ""))
-        return found
-
     def insert_before(self, statement: ast.AST, text: str) -> None:
         """Put lines above a statement, at its indentation."""
         self.before.append((statement, text))
@@ -310,219 +310,7 @@ class Walk:
         inside = [comments[i] for i in range(first, last) if i in comments]
         return (*above, *inside), comments.get(last, "")
 
-    # -- imports -----------------------------------------------------------------------------------------
-
-    def _take_out_imports(self) -> None:
-        for statement in self.imports:
-            scope = self._scope(statement)
-            kept = [k for k in [statements.kept_imports(statement)] if k]
-            for name, shown in statements.imported_names(self, statement):
-                if (self._owner(scope, name), name) in self.rewriter.stubs:
-                    kept.append(f'{name} = {self.rewriter.imports.use("compat")}.unported("{shown}")')
-            if isinstance(statement, ast.ImportFrom) and any(a.name == "*" for a in statement.names):
-                kept += self._star_stubs(statement)
-            self.remove(statement, "\n".join(dict.fromkeys(kept)))
-
-    def _star_stubs(self, statement: ast.ImportFrom) -> list[str]:
-        """Stubs for names that came by a star import and are still in use."""
-        if statement is not self.rewriter.names.star_nodes[0]:
-            return []
-        compat, names = self.rewriter.imports, self.rewriter.names
-        found = []
-        for owner, name in sorted(self.rewriter.stubs, key=lambda s: s[1]):
-            meaning = names.meaning(name, names.module) if owner is None else None
-            shown = meaning.names[0] if isinstance(meaning, Ambiguous) else meaning.name if meaning else None
-            if shown is not None:
-                found.append(f'{name} = {compat.use("compat")}.unported("{shown}")')
-        return found
-
-    def _owner(self, scope: ast.AST, name: str) -> ast.AST | None:
-        """The scope that a binding in ``scope`` belongs to, ``global`` and ``nonlocal`` minded."""
-        names = self.rewriter.names
-        owner = names.owner(name, names.scope_of.get(scope, names.module))
-        return owner.node if owner else None
-
-    def _scope(self, statement: ast.AST) -> ast.AST:
-        at = self.rewriter.names.parent.get(statement)
-        while at is not None and not isinstance(
-            at, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
-        ):
-            at = self.rewriter.names.parent.get(at)
-        return at or self.source.tree
-
-    def _prune(self, node: ast.AST) -> None:
-        """Remove try and if statements of which nothing is left but the removed imports."""
-        for field in ("body", "orelse", "finalbody", "handlers"):
-            for inner in getattr(node, field, []):
-                self._prune(inner)
-        if not isinstance(node, ast.Try) or node.orelse or node.finalbody:
-            return
-        inside = [*node.body, *(s for h in node.handlers for s in h.body)]
-        gone = [s for s in inside if s in self.removed]
-        if gone and all(s in self.removed or isinstance(s, ast.Pass) or _is_none(s) for s in inside):
-            kept = dict.fromkeys(line for s in gone for line in self.removed[s].split("\n") if line)
-            self.removed[node] = "\n".join(kept)
-            for s in gone:
-                del self.removed[s]
-            self.skip.update(inside)
-
-    def _insert_imports(self) -> None:
-        lines = self.rewriter.imports.lines()
-        if not lines:
-            return
-        compat = self.rewriter.imports.use("compat") if self.rewriter.user_rules else ""
-        for folder in sorted(self.rewriter.user_rules):
-            beside = os.path.relpath(folder, Path(self.path).parent) if self.path else str(folder)
-            lines.append(f"{compat}.load_rules({beside!r}, beside=__file__)".replace("'", '"'))
-        top = self.source.tree.body
-        place = next(
-            (s for s in top if s in self.removed and s not in self.skip and self._was_import(s)), None
-        )
-        if place is not None:
-            rest = self.removed[place]
-            self.removed[place] = "\n".join([*lines, *([rest] if rest else [])])
-            return
-        index = 0
-        while index < len(top) and _is_preamble(top[index], index):
-            index += 1
-        text = "\n".join(lines) + "\n"
-        if index < len(top):
-            self.rewriter.changes.append(_insertion(top[index], self.source, text))
-        elif top:
-            end = self.source.span(top[-1])[1]
-            self.rewriter.change(end, end, "\n" + text.rstrip("\n"), top[-1])
-
-    def _was_import(self, statement: ast.stmt) -> bool:
-        return statement in self.imports or isinstance(statement, ast.Try)
-
-    # -- putting together --------------------------------------------------------------------------------
-
-    def _removals(self) -> list[Edit]:
-        edits = []
-        for statement, instead in self.removed.items():
-            first, last = self.source.first_line(statement), statement.end_lineno or statement.lineno
-            start, end = self.source.span(statement)
-            line = self.source.lines[first - 1]
-            if getattr(statement, "decorator_list", []):
-                start = min(start, self.source.starts[first - 1] + len(line) - len(line.lstrip()))
-            indent = self.source.indent(first)
-            alone = self.source.stands_alone(statement)
-            tail = self.source.text[end : self.source.starts[last] - 1]
-            text = instead.replace(
-                "\n", "\n" + indent if alone and not tail.lstrip().startswith(";") else "; "
-            )
-            if not text and (not self._leaves_block(statement) or not alone or tail.lstrip().startswith(";")):
-                text = "pass"
-            if text or tail.strip():
-                end += len(tail) - len(tail.lstrip()) if not text else 0
-                edits.append(Edit(start, end, text))
-            else:
-                edits.append(
-                    Edit(
-                        self.source.starts[first - 1],
-                        min(self.source.starts[last], len(self.source.text)),
-                        "",
-                    )
-                )
-        return edits
-
-    def _leaves_block(self, statement: ast.stmt) -> bool:
-        """Whether the block of a removed statement keeps another one, or may be empty."""
-        parent = self.rewriter.names.parent.get(statement)
-        if parent is None or isinstance(parent, ast.Module):
-            return True
-        for field in ("body", "orelse", "finalbody"):
-            block = getattr(parent, field, None)
-            if isinstance(block, list) and statement in block:
-                staying = [s for s in block if s not in self.removed or self.removed[s]]
-                return bool(staying) or statement is not block[-1]
-        return True
-
-    def _marks(self) -> list[Edit]:
-        edits = []
-        for statement, found in self.rewriter.marks.items():
-            line = self.line_above(statement)
-            indent = self.source.indent(line)
-            present = self._comment_lines_above(line)
-            text = "".join(f"{indent}{f.mark()}\n" for f in found if f.mark() not in present)
-            edits.append(Edit(self.source.starts[line - 1], self.source.starts[line - 1], text))
-        return edits
-
-    def _comment_lines_above(self, line: int) -> set[str]:
-        found = set()
-        while line > 1 and self.source.lines[line - 2].lstrip().startswith("#"):
-            line -= 1
-            found.add(self.source.lines[line - 1].strip())
-        return found
-
-    def line_above(self, statement: ast.AST) -> int:
-        """The line above which comments of a statement go: its own, or that of what it shares a line with."""
-        at, parents = statement, self.rewriter.names.parent
-        while not isinstance(at, ast.Module) and not self.source.stands_alone(at):
-            parent = parents[at]
-            block = next((b for f in BLOCKS if at in (b := getattr(parent, f, None) or [])), [])
-            index = block.index(at) if block else 0
-            if index:
-                at = block[index - 1]
-            elif block is getattr(parent, "body", None) and hasattr(parent, "lineno"):
-                at = parent
-            else:  # `else: f()` and its like
-                break
-        return self.source.logical_line(self.source.first_line(at))
-
-    def _insertions(self) -> list[Edit]:
-        return [_insertion(statement, self.source, text).edit for statement, text in self.before]
-
-    def _comments(self) -> list[Edit]:
-        """Comments inside replaced text move above their statement, so that none is lost."""
-        comments = self.source.comments()
-        edits = []
-        places = [(c.edit.start, c.edit.end, c.edit.text, c.statement) for c in self.rewriter.changes]
-        places += [(*self.source.span(s), text, s) for s, text in self.removed.items()]
-        for start, end, text, statement in places:
-            if start == end:
-                continue
-            lost = [
-                c
-                for at, stop, c in comments
-                if start <= at
-                and stop <= end
-                and c not in text
-                and self.source.offset_line(at) not in self.kept_lines
-            ]
-            if lost:
-                line = self.line_above(statement)
-                indent = self.source.indent(line)
-                where = self.source.starts[line - 1]
-                edits.append(Edit(where, where, "".join(f"{indent}{c}\n" for c in lost)))
-        return edits
-
-
-def _insertion(statement: ast.AST, source: Source, text: str):  # type: ignore[no-untyped-def]
-    from tfport.source.rewrite import Change
-
-    line = source.first_line(statement)
-    indent = source.indent(line)
-    block = "".join(f"{indent}{part}\n" if part else "\n" for part in text.rstrip("\n").split("\n"))
-    where = source.starts[line - 1]
-    return Change(statement, Edit(where, where, block))
-
 
 def _is_comment(line: str, indent: str) -> bool:
     """Whether a line is a comment that stands at least as far in as a block."""
     return line.startswith(indent) and line.lstrip().startswith("#")
-
-
-def _is_preamble(statement: ast.stmt, index: int) -> bool:
-    if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
-        return True
-    return index == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-
-
-def _is_none(statement: ast.stmt) -> bool:
-    """``tf = None`` in the except arm of an import."""
-    return (
-        isinstance(statement, ast.Assign)
-        and isinstance(statement.value, ast.Constant)
-        and statement.value.value is None
-    )

@@ -1,7 +1,9 @@
 """Attributes of dtypes that torch spells otherwise: ``x.dtype.name``, ``tf.float32.is_floating``, ``tf.int32.max``.
 
+What is not known to be a tensor's dtype is asked at run time: ``compat.dtypes.is_floating(x.dtype)``.
+
 Also comparisons of a tensor's dtype with NumPy's or a string: ``x.dtype == np.float32`` is true in TensorFlow for a
-float32 tensor and never in torch. Only known tensors and dtypes are rewritten; an array's dtype is NumPy's.
+float32 tensor and never in torch; those are rewritten for known tensors only, as an array's dtype is NumPy's.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.facts import Facts
-from tfport.source.nodes import every
+from tfport.source.nodes import of_type
 from tfport.source.text import Fragment, parenthesised
 from tfport.source.values import DTYPES, FLOATS, INTEGERS, Symbol
 
@@ -19,8 +21,23 @@ if TYPE_CHECKING:
     from tfport.source.rewrite import Rewriter
 
 ATTRIBUTES = frozenset(
-    {"name", "is_floating", "is_integer", "is_bool", "size", "base_dtype", "as_numpy_dtype", "max", "min"}
+    {
+        "name",
+        "is_floating",
+        "is_integer",
+        "is_bool",
+        "size",
+        "base_dtype",
+        "as_numpy_dtype",
+        "max",
+        "min",
+        "is_unsigned",
+        "real_dtype",
+    }
 )
+OWN = frozenset(
+    {"is_floating", "is_integer", "is_bool", "is_unsigned", "as_numpy_dtype", "base_dtype", "real_dtype"}
+)  # no other library's
 RENAMED = {"is_floating": ".is_floating_point", "size": ".itemsize", "base_dtype": ""}
 EQUALITY = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
@@ -31,9 +48,9 @@ def of_tensors(tree: ast.Module, text: str, facts: Facts) -> Iterator[ast.AST]:
         f".{name}" in text for name in ATTRIBUTES - {"name", "size", "max", "min"}
     ):
         return
-    for node in every(tree):
+    for node in of_type(tree, ast.Attribute, ast.Compare):
         if isinstance(node, ast.Attribute) and node.attr in ATTRIBUTES:
-            if _is_dtype(node.value, facts):
+            if _is_dtype(node.value, facts) or _may_be_dtype(node, facts):
                 yield node
         elif isinstance(node, ast.Compare) and _other_spellings(node, facts):
             yield node
@@ -44,6 +61,21 @@ def _is_dtype(node: ast.expr, facts: Facts) -> bool:
     if isinstance(node, ast.Attribute) and node.attr == "dtype" and facts.of(node.value).is_tensor:
         return True
     return isinstance(node, ast.Attribute | ast.Name) and facts.of(node).kind == "dtype"
+
+
+def _may_be_dtype(node: ast.Attribute, facts: Facts) -> bool:
+    """Whether an attribute is one of a dtype by its name, of something unknown: ``x.dtype.name``, ``dtype.is_floating``."""
+    if not isinstance(node.ctx, ast.Load) or facts.names.resolve(node) is not None:
+        return False
+    value = node.value
+    if isinstance(value, ast.Attribute) and value.attr == "dtype":
+        return facts.of(value.value).kind != "array"
+    told = isinstance(value, ast.Name) and "dtype" in value.id.lower() and facts.of(value).kind == "?"
+    called = isinstance(value, ast.Call) and getattr(facts.names.resolve(value.func), "name", "") in AS_DTYPE
+    return called or (told and node.attr in OWN)
+
+
+AS_DTYPE = ("tf.as_dtype", "tf.dtypes.as_dtype")
 
 
 def _other_spellings(node: ast.Compare, facts: Facts) -> dict[ast.expr, str]:
@@ -80,13 +112,16 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
             rewriter.overrides[item] = rewriter.constant_text(text)
             rewriter.touch(item)
         return rewriter.spliced(node)
-    if (
-        not isinstance(node, ast.Attribute)
-        or node.attr not in ATTRIBUTES
-        or not _is_dtype(node.value, rewriter.facts)
-    ):
+    if not isinstance(node, ast.Attribute) or node.attr not in ATTRIBUTES:
         return None
-    return _attribute(rewriter, node)
+    if _is_dtype(node.value, rewriter.facts) and (known := _attribute(rewriter, node)) is not None:
+        return known
+    if not _is_dtype(node.value, rewriter.facts) and not _may_be_dtype(node, rewriter.facts):
+        return None
+    function = f"dtypes.{node.attr}" if node.attr not in ("max", "min") else "dtypes.limits"
+    rewriter.tiers.compat[f"tf.DType.{node.attr}"] += 1
+    suffix = f".{node.attr}" if node.attr in ("max", "min") else ""
+    return Fragment(f"{rewriter.imports.use('compat')}.{function}({rewriter.expr(node.value).text}){suffix}")
 
 
 def _attribute(rewriter: Rewriter, node: ast.Attribute) -> Fragment | None:

@@ -282,6 +282,8 @@ def _is_instance(known: Fact, types: list[str]) -> Any:
     if known.kind not in told:
         return UNKNOWN
     possible, asked = told[known.kind], set(types)
+    if asked == {"torch.nn.Parameter"} and known.kind == "tensor":
+        return known.variable
     if known.kind == "int" and "bool" in asked and "int" not in asked:
         return UNKNOWN  # a bool is an int too
     if not possible & asked:

@@ -7,13 +7,16 @@ several bindings has what all of them have in common; a parameter is unknown.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import operator
 from collections.abc import Callable
 from typing import Any
 
 from tfport.source.canonical import Canonical
 from tfport.source.names import Binding, Names
+from tfport.source.reaching import reaching
 from tfport.source.rulebook import RuleText
+from tfport.source.targets import Targets
 from tfport.source.values import (
     FLOATS,
     INTEGERS,
@@ -56,6 +59,11 @@ ARRAY_METHODS = frozenset(
         "round",
     }
 )
+CONSTANTS_OF_MODULES = frozenset({"pi", "e", "inf", "nan", "tau", "Inf", "NaN", "euler_gamma"})
+DRAWING = frozenset(
+    {"rand", "randn", "random", "normal", "uniform", "randint", "integers", "permutation", "standard_normal"}
+)
+VARIABLES = frozenset({"tf.Variable"})
 TOLD = (ast.Name, ast.Attribute, ast.Call)
 BUDGET = 500  # steps for one question; names that rebind each other in a loop would take exponentially many
 
@@ -72,6 +80,7 @@ class Facts:
         self.names = names
         self.lookup = lookup
         self.constant = constant
+        self.targets = Targets(self)
         self._cache: dict[ast.AST, Fact] = {}
         self.tensors: set[ast.AST] = set()  # parameters and targets that are known to be tensors
         self._busy: set[ast.AST] = set()
@@ -135,9 +144,9 @@ class Facts:
 
     def _of_bindings(self, node: ast.Name) -> Fact:
         bindings = self.names.bindings(node)
-        if not bindings or any(
-            b.value is None and b.node not in self.tensors and not self._counts(b) for b in bindings
-        ):
+        if len(bindings) > 1 and (seen := reaching(self.names, node, bindings)) is not None:
+            bindings = [seen]
+        if not bindings:
             return NOTHING
         found = []
         for binding in bindings:
@@ -148,26 +157,15 @@ class Facts:
                 found.append(known)
         fact = join(found)
         stable = len(bindings) == 1 and not isinstance(fact.value, list)
-        return fact if stable else Fact(fact.kind, fact.dtype, fact.ndim)
-
-    def _counts(self, binding: Binding) -> bool:
-        """Whether a binding is the ``i`` of ``for i in range(n)`` or ``for i, x in enumerate(xs)``."""
-        node, function = binding.node, "range"
-        parent = self.names.parent.get(node)
-        if isinstance(parent, ast.Tuple) and parent.elts[0] is node:
-            node, parent, function = parent, self.names.parent.get(parent), "enumerate"
-        if not isinstance(parent, ast.For | ast.comprehension) or parent.target is not node:
-            return False
-        called = parent.iter.func if isinstance(parent.iter, ast.Call) else None
-        return isinstance(called, ast.Name) and called.id == function and not self.names.bindings(called)
+        return fact if stable else dataclasses.replace(fact, value=UNKNOWN)
 
     def _of_binding(self, binding: Binding) -> Fact | None:
         if binding.node in self.tensors:
             return Fact("tensor")
-        if binding.value is None and self._counts(binding):
-            return Fact("int")
+        if binding.value is None:
+            return NOTHING if isinstance(binding.node, ast.arg) else self.targets.of(binding.node)
         value = binding.value
-        if value is None or value in self._busy:
+        if value in self._busy:
             self._cut = True  # x = f(x): the other bindings tell
             return None
         return self.of(value)
@@ -176,6 +174,12 @@ class Facts:
         meaning = self.names.resolve(node)
         if isinstance(meaning, Canonical):
             return self._of_constant(meaning)
+        if (
+            node.attr in CONSTANTS_OF_MODULES
+            and isinstance(node.value, ast.Name)
+            and self.module_of(node.value) in ("numpy", "math")
+        ):
+            return Fact("number")
         receiver = self.of(node.value)
         if receiver.is_tensor:
             if node.attr == "shape":
@@ -186,7 +190,7 @@ class Facts:
                 return receiver
             if node.attr == "ndim":
                 return Fact("int", value=UNKNOWN if receiver.ndim is None else receiver.ndim)
-        if node.attr == "shape":
+        if node.attr == "shape" or (node.attr == "dims" and receiver.kind == "shape"):
             return Fact("shape")
         if node.attr == "value" and receiver.kind == "int":  # x.shape[1].value
             return Fact("int")
@@ -284,7 +288,10 @@ class Facts:
             return Fact("int", "bool") if len(node.ops) == 1 else NOTHING
         if len(node.ops) == 1 and any(f.is_tensor for f in sides):
             return Fact("tensor", "bool")
-        return Fact("array") if any(f.kind == "array" for f in sides) else NOTHING
+        if any(f.kind == "array" for f in sides):
+            return Fact("array")
+        unknown = len(node.ops) == 1 and any(f.kind == "?" for f in sides)
+        return Fact(dtype="bool") if unknown else NOTHING  # a bool, or a tensor or array of bools
 
     def _IfExp(self, node: ast.IfExp) -> Fact:
         return join([self.of(node.body), self.of(node.orelse)])
@@ -317,13 +324,15 @@ class Facts:
         root = func.value
         while isinstance(root, ast.Attribute):
             root = root.value
-        if isinstance(root, ast.Name) and self.module_of(root) == "numpy":
-            return Fact("array")
+        if isinstance(root, ast.Name) and (module := self.module_of(root)) in ("numpy", "math"):
+            return Fact("array" if module == "numpy" else "number")
         if func.attr == "get_shape":
             return Fact("shape")
         if func.attr == "as_list":
             return Fact("list")
         receiver = self.of(func.value)
+        if func.attr == "astype" or (receiver.kind == "array" and func.attr in DRAWING):
+            return Fact("array")
         if func.attr == "numpy" and receiver.is_tensor:
             return Fact("array")
         if receiver.kind == "array" and func.attr in ARRAY_METHODS:
@@ -347,6 +356,9 @@ class Facts:
         rule = self.lookup(node, meaning)
         if rule is None or rule.kind in ("class", "layer"):
             return NOTHING
+        if rule.primary in VARIABLES:
+            return Fact("tensor", self._dtype_by(node, rule, "dtype") or self._dtype_by(node, rule, "initial_value") or "?",
+                        variable=True)  # fmt: skip
         return self._returned(node, rule)
 
     def _returned(self, node: ast.Call, rule: RuleText) -> Fact:

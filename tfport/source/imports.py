@@ -67,8 +67,10 @@ def _bound_names(names: Names) -> frozenset[str]:
 def _present(names: Names) -> dict[str, str]:
     """Modules that the file imports at its top level under one name that nothing else binds."""
     found = {}
+    inner = {id(s): s for s in names.scope_of.values() if s is not names.module}
+    rebound = {name for scope in inner.values() for name in scope.bindings}
     for name, bindings in names.module.bindings.items():
-        if len(bindings) != 1 or name in _rebound(names, name):
+        if len(bindings) != 1 or name in rebound:
             continue
         node = bindings[0].node
         if names.parent.get(node) is not names.module.node:
@@ -82,8 +84,3 @@ def _present(names: Names) -> dict[str, str]:
                 if (alias.asname or alias.name) == name:
                     found[f"{node.module}.{alias.name}"] = name
     return found
-
-
-def _rebound(names: Names, name: str) -> set[str]:
-    scopes = {id(s): s for s in names.scope_of.values() if s is not names.module}
-    return {name for scope in scopes.values() if name in scope.bindings}

@@ -43,6 +43,7 @@ class Argument:
     elements: list[Fragment] | None = None  # of a literal list or tuple
     converts: bool = False  # a Tensor position that holds a number, list or array
     uses: tuple[str, ...] = ()  # arguments that a local name stands for
+    mixes: bool = False  # a literal list with items that are known to be no tensors
     may_be_number: bool = False  # a parameter whose default is a number, or a name whose items are assigned
 
 
@@ -81,13 +82,20 @@ class _Body:
         for name, parameter in rule.parameters.items():
             self._presume(env[name], parameter)
             self._name_dtype(env[name], parameter)
+        operands = [
+            env[n] for n, p in rule.parameters.items() if p.annotation == "Tensor" and env[n].order >= 0
+        ]
+        if len(operands) > 1 and all(a.fact.kind in CONVERTED for a in operands):
+            raise Undecided  # tf.add(2, 3) is a tensor
 
     @staticmethod
     def _presume(argument: Argument, parameter: Parameter) -> None:
         """An argument of unknown origin in a tensor position is taken for a tensor; a known other is converted."""
         values = argument.fact.value
         if parameter.annotation == "Tensors" and isinstance(values, list | tuple):
-            argument.converts = any(is_known(v) or isinstance(v, list | tuple) for v in values)
+            argument.converts = argument.mixes or any(
+                is_known(v) or isinstance(v, list | tuple) for v in values
+            )
         if parameter.annotation not in ("Tensor", "Float", "Indices"):
             return
         if argument.fact.kind == "?":

@@ -128,7 +128,7 @@ class KnownModels:
             return False
         meaning = self.names.resolve(node.func)
         return isinstance(meaning, Canonical) and any(
-            r.kind == "layer" for r in self.rewriter.rules_for(meaning)
+            r.kind == "layer" for r in self.rewriter.choice.rules_for(meaning)
         )
 
     def is_symbolic(self, node: ast.AST) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts, bound_argument
 from tfport.source.names import Names
-from tfport.source.nodes import every
+from tfport.source.nodes import of_type
 from tfport.source.values import Fact
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ IGNORED = frozenset({"parallel_iterations", "back_prop", "swap_memory", "name", 
 
 def assume_tensors(tree: ast.Module, names: Names, facts: Facts) -> None:
     """Parameters of functions that TensorFlow calls with tensors are tensors."""
-    for node in every(tree):
+    for node in of_type(tree, ast.Call):
         if not isinstance(node, ast.Call):
             continue
         meaning = names.resolve(node.func)

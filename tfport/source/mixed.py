@@ -17,7 +17,7 @@ from tfport.source import arrays
 from tfport.source.canonical import Canonical
 from tfport.source.facts import Facts
 from tfport.source.names import Names
-from tfport.source.nodes import every
+from tfport.source.nodes import of_type
 from tfport.source.text import Fragment, parenthesised, splice
 from tfport.source.values import FLOATS, NOTHING, Fact
 
@@ -58,7 +58,7 @@ class Arrays:
         self._cache: dict[ast.AST, bool] = {}
         self._facts: dict[ast.AST, Fact] = {}
         self._attributes: dict[str, list[ast.expr]] = {}  # attribute -> what the file assigns to it
-        for node in every(tree):
+        for node in of_type(tree, ast.Call, ast.Assign, ast.AnnAssign):
             if isinstance(node, ast.Call) and (node.args or node.keywords):
                 self._collect(node)
             elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
@@ -250,7 +250,7 @@ def prepare(rewriter: Rewriter) -> None:
     if "numpy" not in text:
         return
     rewriter.arrays = found = Arrays(rewriter.source.tree, rewriter.names, rewriter.facts)
-    for node in every(rewriter.source.tree):
+    for node in of_type(rewriter.source.tree, ast.BinOp, ast.Compare, ast.Call):
         if isinstance(node, ast.BinOp | ast.Compare):
             mixes = _sides(node, found) is not None
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

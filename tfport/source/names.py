@@ -132,6 +132,7 @@ class Names:
             load = ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target)
             self.scope_of[load] = scope
             value = ast.copy_location(ast.BinOp(load, node.op, node.value), node)
+            self.parent[load], self.parent[value] = value, node
             self._bind(scope, node.target.id, Binding(node, value=value))
         return False
 

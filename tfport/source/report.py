@@ -135,18 +135,27 @@ def _by_api(results: Sequence[Result]) -> dict[str, dict[str, int]]:
 
 
 def scan_json(results: Sequence[Result]) -> str:
-    """Uses by name and tier, and the status of every file."""
-    return json.dumps(
-        {"version": 1, "apis": _by_api(results), "files": [r.as_dict() for r in results]}, indent=1
-    )
+    """Uses by name and tier, over all files and for each with its status."""
+    files = [{**r.as_dict(), "apis": _by_api([r])} for r in results]
+    return json.dumps({"version": 1, "apis": _by_api(results), "files": files}, indent=1)
 
 
 def scan_text(results: Sequence[Result]) -> str:
-    """A line a name, those without a rule first, then a line a file."""
+    """A line a name, those without a rule first, then a line a file with what is not ported there."""
     rows = sorted(
         _by_api(results).items(), key=lambda item: (-item[1]["unported"], -sum(item[1].values()), item[0])
     )
     lines = [f"{'name':<60} inlined  compat  unported"]
     lines += [f"{api:<60} {c['inlined']:>7} {c['compat']:>7} {c['unported']:>9}" for api, c in rows]
-    lines += [f"{r.job.source}: {_error(r) if r.error else r.status}" for r in results]
+    lines += [f"{r.job.source}: {_error(r) if r.error else _scanned(r)}" for r in results]
     return "\n".join(lines)
+
+
+def _scanned(result: Result) -> str:
+    """The status of a file, how many uses fall into which tier, and the names without a port."""
+    if result.conversion is None or not result.conversion.changed:
+        return result.status
+    tiers = result.conversion.tiers
+    counts = ", ".join(f"{n} {tier}" for tier, n in tiers.counts().items() if n)
+    missing = f" ({', '.join(sorted(tiers.unported))})" if tiers.unported else ""
+    return f"{result.status}: {counts or 'imports only'}{missing}"

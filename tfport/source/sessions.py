@@ -50,7 +50,7 @@ class FetchOnly:
                 meaning.name
             ):
                 continue
-            rules = self.rewriter.rules_for(meaning)
+            rules = self.rewriter.choice.rules_for(meaning)
             if not rules or not all(r.pure and r.kind == "function" for r in rules):
                 return False
             if isinstance(node, ast.Call):  # a method such as x.assign(...)

@@ -6,15 +6,22 @@ The spellings are TensorFlow's alone, so they are rewritten whatever the receive
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
+from tfport.source.facts import Facts
+from tfport.source.nodes import of_type
 from tfport.source.text import Fragment, parenthesised, precedence
 
 if TYPE_CHECKING:
     from tfport.source.rewrite import Rewriter
 
-ATTRIBUTES = frozenset({"value", "ndims", "rank", "as_list", "num_elements"})
+WRAPPED = frozenset({
+    "dims", "is_compatible_with", "assert_is_compatible_with", "assert_has_rank", "with_rank", "with_rank_at_least",
+    "merge_with", "concatenate", "assert_is_fully_defined",
+})  # fmt: skip  # written as those of compat.TensorShape
+ATTRIBUTES = frozenset({"value", "ndims", "rank", "as_list", "num_elements"}) | WRAPPED
 
 
 def _shape_receiver(node: ast.AST) -> ast.expr | None:
@@ -33,12 +40,27 @@ def matches(node: ast.Attribute) -> bool:
     return _shape_receiver(node.value) is not None
 
 
+def values(tree: ast.Module, facts: Facts) -> Iterator[ast.Attribute]:
+    """``n.value`` where n is a size that was taken from a shape before: ints have no such attribute."""
+    for node in of_type(tree, ast.Attribute):
+        if isinstance(node, ast.Attribute) and _is_value(node, facts):
+            yield node
+
+
+def _is_value(node: ast.Attribute, facts: Facts) -> bool:
+    if node.attr != "value" or not isinstance(node.ctx, ast.Load) or isinstance(node.value, ast.Constant):
+        return False
+    return facts.of(node.value).kind == "int"
+
+
 def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
     """The torch spelling, None where the node is something else."""
     if isinstance(node, ast.Call):
         return _of_call(rewriter, node)
     if isinstance(node, ast.Attribute) and node in rewriter.hits:
         return _of_attribute(rewriter, node)
+    if isinstance(node, ast.Attribute) and _is_value(node, rewriter.facts):
+        return rewriter.expr(node.value)
     if isinstance(node, ast.Subscript):
         return _of_subscript(rewriter, node)
     return None
@@ -72,6 +94,8 @@ def _of_attribute(rewriter: Rewriter, node: ast.Attribute) -> Fragment | None:
     receiver = _shape_receiver(node.value)
     assert receiver is not None
     new = parenthesised(rewriter.expr(receiver), 20)
+    if node.attr in WRAPPED:
+        return Fragment(f"{rewriter.imports.use('compat')}.TensorShape({new}.shape).{node.attr}")
     return Fragment(f"{new}.ndim") if node.attr in ("ndims", "rank") else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.facts import Facts
-from tfport.source.nodes import every
+from tfport.source.nodes import of_type
 from tfport.source.text import Fragment, parenthesised
 
 if TYPE_CHECKING:
@@ -16,9 +16,22 @@ if TYPE_CHECKING:
 
 def backwards(tree: ast.Module, facts: Facts) -> Iterator[ast.Subscript]:
     """Subscripts of tensors that step backwards."""
-    for node in every(tree):
-        if isinstance(node, ast.Subscript) and _steps_back(node) and facts.of(node.value).is_tensor:
+    for node in of_type(tree, ast.Subscript):
+        if isinstance(node, ast.Subscript) and _concerns(node, facts):
             yield node
+
+
+def _concerns(node: ast.Subscript, facts: Facts) -> bool:
+    """Whether a subscript of what is or may be a tensor steps backwards, or may do so by a variable."""
+    if not isinstance(node.ctx, ast.Load):
+        return False
+    if _steps_back(node):
+        kind = facts.of(node.value).kind
+        return kind == "tensor" or (kind == "?" and facts.names.resolve(node.value) is None)
+    steps = [item.step for item in _items(node) if isinstance(item, ast.Slice) and item.step is not None]
+    values = [facts.of(s).value for s in steps]
+    forwards = all(v is None or (isinstance(v, int) and v > 0) for v in values)
+    return not forwards and facts.of(node.value).is_tensor
 
 
 def _steps_back(node: ast.Subscript) -> bool:
@@ -36,17 +49,16 @@ def _items(node: ast.Subscript) -> list[ast.expr]:
 
 def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
     """``x[:, ::-1]`` as ``x.flip(1)`` where nothing else is sliced; other forms by an exact function."""
-    if (
-        not isinstance(node, ast.Subscript)
-        or not _steps_back(node)
-        or not rewriter.facts.of(node.value).is_tensor
-    ):
+    if not isinstance(node, ast.Subscript) or not _concerns(node, rewriter.facts):
         return None
     receiver = parenthesised(rewriter.expr(node.value), 20)
     items = _items(node)
-    if all(_is_whole(item) or _is_reversal(item) for item in items):
+    if rewriter.facts.of(node.value).is_tensor and all(
+        _is_whole(item) or _is_reversal(item) for item in items
+    ):
         dims = [str(i) for i, item in enumerate(items) if _is_reversal(item)]
         return Fragment(f"{receiver}.flip({', '.join(dims)})")
+    rewriter.tiers.compat["indexing.take"] += 1
     written = ", ".join(_as_slice(rewriter, item) for item in items)
     return Fragment(f"{rewriter.imports.use('compat')}.indexing.take({receiver}, [{written}])")
 

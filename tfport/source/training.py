@@ -453,7 +453,7 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
         return Fragment(
             f"{rewriter.imports.use('torch')}.optim.SGD({model}.parameters(), lr={rewriter.expr(rate).text})"
         )
-    text = rewriter._call(node).text
+    text = rewriter.calls.call(node).text
     body = text[:-1].rstrip()
     comma = "" if body.endswith("(") else " " if body.endswith(",") else ", "
     return Fragment(f"{body}{comma}params={model}.parameters())")

@@ -37,6 +37,7 @@ class Fact:
     dtype: str = "?"
     ndim: int | None = None
     value: Any = UNKNOWN
+    variable: bool = False  # whether it may be a variable itself: its value changes when it is assigned to
 
     @property
     def known(self) -> bool:
@@ -49,6 +50,9 @@ class Fact:
 
 
 NOTHING = Fact()
+PLAIN = frozenset(
+    {"int", "number", "str", "list", "iterable", "array", "none", "shape", "dtype"}
+)  # never a tensor
 
 
 def is_known(value: Any) -> bool:
@@ -98,7 +102,8 @@ def join(facts: list[Fact]) -> Fact:
     dtypes = {f.dtype for f in facts}
     dtype = dtypes.pop() if len(dtypes) == 1 else "float" if dtypes <= FLOATS else "?"
     ranks = {f.ndim for f in facts}
-    return Fact(kind, dtype, ranks.pop() if len(ranks) == 1 else None)
+    variable = any(f.variable for f in facts)
+    return Fact(kind, dtype, ranks.pop() if len(ranks) == 1 else None, variable=variable)
 
 
 def literal_dtype(value: Any) -> str:

@@ -11,9 +11,10 @@ größe = 3.0; x = torch.tensor([1.0, 4.0])  # two values
 def scale( x,  by=2.0 ) :
 	"""tf.square in a docstring stays."""
 	# a comment about tf.square
-	# first
-	# the values
-	return x * (by + größe)  # last
+	return compat.multiply(  # first
+		x,  # the values
+		by + größe,
+	)  # last
 
 
 y = [

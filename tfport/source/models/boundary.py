@@ -23,14 +23,14 @@ def special(rewriter: Rewriter, node: ast.AST) -> Fragment | None:
     meaning = rewriter.hits.get(node.func)
     if not isinstance(meaning, Canonical) or meaning.name not in MODELS | SEQUENTIAL:
         return None
-    rules = rewriter.rules_for(meaning)
+    rules = rewriter.choice.rules_for(meaning)
     if not rules or (meaning.name in MODELS and not (node.args or node.keywords)):
         return None
     if rewriter.layout != "nhwc":
         message = "image inputs and outputs of the recorded model are NHWC -> NCHW; --layout nhwc keeps them"
         rewriter.note_once(node, "TFP201", meaning.name, message)
         return None
-    text = rewriter.compat_call(node, rules[0]).text
+    text = rewriter.calls.compat_call(node, rules[0]).text
     inside = text[:-1].rstrip()
     separator = "" if inside.endswith("(") else " " if inside.endswith(",") else ", "
     return Fragment(f"{inside}{separator}{OPTION})")

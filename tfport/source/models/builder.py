@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from tfport.layers.layouts import ELEMENTWISE_OPS
 from tfport.layers.order import keras_order
 from tfport.source.canonical import Canonical
-from tfport.source.models import activations
+from tfport.source.models import activations, attention
 from tfport.source.models.classes import Line, class_name, class_text
+from tfport.source.models.recurrent import statements
 from tfport.source.models.spec import Bail, LayerSpec, layer_rule, read, shape_of
 from tfport.source.models.trace import Module, NeedsOrder, Trace, Value, traced
 from tfport.source.text import Fragment, parenthesised, precedence
@@ -52,6 +53,7 @@ class Builder:
 
     def block(self, stmts: Sequence[ast.stmt], model: ast.Call, last: ast.stmt) -> Built:
         """Trace ``stmts`` up to ``last``, which holds the model call."""
+        self.trace.names = {n.id for s in stmts for n in ast.walk(s) if isinstance(n, ast.Name)}
         for statement in stmts:
             if statement is last:
                 break
@@ -59,7 +61,9 @@ class Builder:
         inputs, outputs = self._ends(model)
         results = [self.result(self.evaluate(o), self.walk.layout) for o in outputs]
         returned = ", ".join(v.text.text for v in results)
+        self.forward += mask_lines(self.trace)
         self.forward.append(Line(f"return {returned}"))
+        self.forward = without_unused(self.forward)
         names = [i.id for i in inputs if isinstance(i, ast.Name)]
         if len(names) != len(inputs) or any(n not in self.inputs for n in names):
             raise Bail("an input that is not a keras.Input of this block")
@@ -125,8 +129,9 @@ class Builder:
 
     def _assign(self, name: str, value: Value, statement: ast.stmt) -> None:
         above, beside = self.walk.comments_of(statement)
-        text = "" if value.text.text == name else f"{name} = {value.text.text}"
-        self.forward.append(Line(text, above, beside))
+        self.forward += mask_lines(self.trace)
+        text, *more = [""] if value.text.text == name else statements(self.trace, name, value.text.text)
+        self.forward += [Line(text, above, beside), *(Line(t) for t in more)]
         self.values[name] = dataclasses.replace(value, text=Fragment(name))
         self.layers.pop(name, None)
 
@@ -175,6 +180,8 @@ class Builder:
         raise Bail("a call that is no layer's")
 
     def _applied(self, spec: LayerSpec, node: ast.Call) -> Value:
+        if spec.class_name in attention.KINDS:
+            return attention.called(self.rewriter, self.trace, spec, node, self.evaluate)
         if len(node.args) != 1 or node.keywords:
             raise Bail("a layer called with more than its input")
         return self.trace.apply(spec, [self.evaluate(a) for a in _items(node.args[0])])
@@ -188,7 +195,7 @@ class Builder:
             if any(k.arg != "name" for k in node.keywords):
                 raise Bail(f"keywords of {name}")
             text = Fragment(activations.text(self.rewriter, last, value.text.text, -1))
-            return dataclasses.replace(value, text=text, node=self.trace.called(node, [value]))
+            return dataclasses.replace(value, text=text, node=self.trace.called(node, [value]), mask=None)
         raise Bail(f"{name} inside a model")
 
     def _merged(self, node: ast.Call, kind: str) -> Value:
@@ -221,6 +228,19 @@ class Builder:
         if isinstance(self.rewriter.facts.of(node).value, int | float):
             return self.rewriter.expr(node)
         return self.evaluate(node)
+
+
+def mask_lines(trace: Trace) -> list[Line]:
+    """The lines of the masks that the statement at hand makes."""
+    made = [Line(f"{name} = {text}", mask=name) for name, text in trace.new_masks]
+    trace.new_masks.clear()
+    return made
+
+
+def without_unused(lines: list[Line]) -> list[Line]:
+    """The lines but for masks that nothing takes."""
+    used = [line for line in lines if not line.mask]
+    return [x for x in lines if not x.mask or any(f"mask={x.mask})" in line.text for line in used)]
 
 
 def _items(node: ast.expr) -> list[ast.expr]:
@@ -349,6 +369,8 @@ def note_model(walk: Walk, name: str, kind: str, layers: list[dict[str, Any]], i
         **({"builder": builder} if builder else {}),
     }
     for place, value in enumerate(outputs):
+        if value.mask is not None:
+            note_mask(walk, statement, name)
         change = (
             f"{_layout_name(value, True)} -> {_layout_name(value)}"
             if value.layout == "first" and len(value.shape) > 2
@@ -362,6 +384,13 @@ def note_model(walk: Walk, name: str, kind: str, layers: list[dict[str, Any]], i
                 {"where": f"{name}.forward", "argument": argument, "layout": change}
             )
             walk.rewriter.note(statement, "TFP201", f"{name}.forward", f"argument {argument} is {change}")
+
+
+def note_mask(walk: Walk, node: ast.AST, name: str) -> None:
+    """Say that a model's output has a mask: `fit` of Keras leaves masked steps out of the loss."""
+    walk.rewriter.note_once(
+        node, "TFP203", f"{name}.forward", "its output has Keras' mask; leave masked steps out of the loss"
+    )
 
 
 def _layout_name(value: Value, tensorflow: bool = False) -> str:

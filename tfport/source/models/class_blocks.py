@@ -40,6 +40,8 @@ def join(name: str, a: Value, b: Value) -> Value:
     """What holds of a value that is one of two."""
     if a.flat is not None or b.flat is not None:
         raise NeedsOrder((a.flatten if a.flat is not None else b.flatten) or ast.Pass())
+    if a.mask != b.mask:
+        raise Bail(f"{name} has another mask after a branch")
     opened = [v.shape for v in (a, b) if isinstance(v.shape, Open)]
     if len(opened) == 1 and (origins := opened[0].origins):
         other = a if isinstance(b.shape, Open) else b
@@ -47,7 +49,9 @@ def join(name: str, a: Value, b: Value) -> Value:
             raise NeedsRank(origins, len(other.shape))
     if opened and a.layout == b.layout == "last":
         origins = frozenset().union(*(o.origins for o in opened)) if len(opened) == 2 else frozenset()
-        return Value(Fragment(name), Open(origins, a.shape[-1] if a.shape[-1] == b.shape[-1] else None))
+        return Value(Fragment(name), Open(origins, a.shape[-1] if a.shape[-1] == b.shape[-1] else None),
+                     mask=a.mask)  # fmt: skip
     if a.layout != b.layout or len(a.shape) != len(b.shape):
         raise Bail(f"{name} has another layout after a branch")
-    return Value(Fragment(name), tuple(x if x == y else None for x, y in zip(a.shape, b.shape)), a.layout)
+    return Value(Fragment(name), tuple(x if x == y else None for x, y in zip(a.shape, b.shape)), a.layout,
+                 mask=a.mask)  # fmt: skip

@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfport.source.canonical import Canonical
-from tfport.source.models.class_blocks import Block, join, ranked
-from tfport.source.models.class_functions import ALIKE, ALONG, REDUCTIONS, Functions, Plain, Result, Several
+from tfport.source.models.class_blocks import Block, join
+from tfport.source.models.class_functions import ALIKE, ALONG, REDUCTIONS, Plain, Result, Several
 from tfport.source.models.class_init import Held, Plan, is_self
+from tfport.source.models.class_loops import Blocks, Loops
 from tfport.source.models.class_trace import ClassTrace, Open
+from tfport.source.models.recurrent import statements
 from tfport.source.models.spec import Bail
 from tfport.source.models.trace import NeedsOrder, Value
 from tfport.source.text import Fragment, parenthesised, precedence
-from tfport.source.values import Symbol
 
 if TYPE_CHECKING:
     from tfport.source.convert import Walk
@@ -24,7 +25,7 @@ SENSITIVE = frozenset({"BatchNormalization", "Dropout", "SpatialDropout1D", "Spa
                        "AlphaDropout", "GaussianNoise", "GaussianDropout"})  # fmt: skip
 
 
-class CallReader(Functions):
+class CallReader(Loops, Blocks):
     """Evaluates one ``call`` abstractly and collects edits of its text."""
 
     def __init__(self, walk: Walk, plan: Plan, trace: ClassTrace, blocks: dict[str, Block], ranks: dict[str, int],
@@ -34,6 +35,9 @@ class CallReader(Functions):
         self.env: dict[str, Result] = {}
         self.items: dict[str, Held] = {}  # loop variables that stand for a layer
         self.edits: dict[tuple[int, int], tuple[str, ast.stmt]] = {}
+        self.masks: dict[str, tuple[str, ast.stmt]] = {}  # Keras' masks, each made before a statement
+        trace.names = {n.id for n in ast.walk(plan.call) if isinstance(n, ast.Name)} | {
+            a.arg for a in ast.walk(plan.call) if isinstance(a, ast.arg)}  # fmt: skip
         self.returned: list[list[Value]] = []
         self.several = False
         self.removed: list[ast.stmt] = []
@@ -65,6 +69,20 @@ class CallReader(Functions):
 
     def statement(self, statement: ast.stmt) -> None:
         """Evaluate one statement. Raises `Bail` for what cannot be followed."""
+        self._statement(statement)
+        for name, text in self.trace.new_masks:
+            if not self._alone(statement):
+                raise Bail("a mask is made in the middle of a line")
+            self.masks[name] = (text, statement)
+        self.trace.new_masks.clear()
+
+    def _alone(self, statement: ast.stmt) -> bool:
+        """Whether a statement begins its line, so that another can stand before it."""
+        source = self.rewriter.source
+        start = source.span(statement)[0]
+        return not source.text[source.starts[statement.lineno - 1] : start].strip()
+
+    def _statement(self, statement: ast.stmt) -> None:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             self._assign(statement, statement.targets[0], statement.value)
         elif isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
@@ -83,7 +101,7 @@ class CallReader(Functions):
         elif not isinstance(statement, ast.Pass | ast.Raise):
             raise Bail(f"call() has a {type(statement).__name__}")
 
-    def _write(self, statement: ast.stmt, node: ast.expr, new: Fragment) -> None:
+    def _write(self, statement: ast.stmt, node: ast.expr | ast.stmt, new: Fragment) -> None:
         span = self.rewriter.source.span(node)
         text = new.text
         if "\n" in text and isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare):
@@ -105,7 +123,17 @@ class CallReader(Functions):
             self._bind_all(target, made)
             return
         result = self.evaluate(value)
-        self._write(statement, value, result.text)
+        if isinstance(target, ast.Name) and isinstance(result, Value):
+            lines = statements(self.trace, target.id, result.text.text)
+        else:
+            lines = []
+        if len(lines) > 1 and not self._alone(statement):
+            lines = []
+        if len(lines) > 1 or (lines and not lines[0].startswith(f"{target.id} = ")):  # type: ignore[attr-defined]
+            indent = self.rewriter.source.indent(statement.lineno)
+            self._write(statement, statement, Fragment(f"\n{indent}".join(lines)))
+        else:
+            self._write(statement, value, result.text)
         if isinstance(target, ast.Name):
             self._bind(target, result)
         elif isinstance(target, ast.Tuple):
@@ -223,71 +251,6 @@ class CallReader(Functions):
             made[name] = join(name, a, b)
         return made
 
-    def _for(self, statement: ast.For) -> None:
-        rounds = self._rounds(statement)
-        if rounds is None:
-            self._write(statement, statement.iter, self._single(self.evaluate(statement.iter)).text)
-            for target in ast.walk(statement.target):
-                if isinstance(target, ast.Name):
-                    self.env[target.id] = Value(Fragment(target.id), Open())
-            for _ in range(3):
-                before = dict(self.env)
-                self.body(statement.body)
-                self.env = self._joined(before, self.env)
-                if all(self.env[k] == v for k, v in before.items()):
-                    return
-            raise Bail("a loop that changes the kind of its values")
-        count = len(self.returned)
-        for bindings in rounds:
-            for name, held in bindings.items():
-                if held is None:
-                    self.env[name] = Plain(Fragment(name))
-                else:
-                    self.env.pop(name, None)
-                    self.items[name] = held
-            self.body(statement.body)
-        if len(self.returned) != count:
-            raise Bail("a return inside a loop over layers")
-
-    def _rounds(self, statement: ast.For) -> list[dict[str, Held | None]] | None:
-        """The layers that each round of a loop sees; None for a loop over something else."""
-        target, over = statement.target, statement.iter
-        name = over.func.id if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) else ""
-        if (
-            name == "enumerate"
-            and isinstance(over, ast.Call)
-            and isinstance(target, ast.Tuple)
-            and len(over.args) == 1
-        ):
-            items, index, item = self._listed(over.args[0]), target.elts[0], target.elts[1]
-            if items is not None and isinstance(index, ast.Name) and isinstance(item, ast.Name):
-                return [{index.id: None, item.id: held} for held in items]
-        if name == "zip" and isinstance(over, ast.Call) and isinstance(target, ast.Tuple):
-            lists = [self._listed(a) for a in over.args]
-            names = [t.id for t in target.elts if isinstance(t, ast.Name)]
-            if len(names) == len(lists) and all(x is not None for x in lists):
-                return [dict(zip(names, row)) for row in zip(*(x for x in lists if x is not None))]
-        items = self._listed(over)
-        if items is not None and isinstance(target, ast.Name):
-            return [{target.id: held} for held in items]
-        if any(
-            is_self(n) and n.attr in self.plan.held for n in ast.walk(over) if isinstance(n, ast.Attribute)
-        ):
-            raise Bail("a loop over layers that is not plain")
-        return None
-
-    def _listed(self, node: ast.expr) -> list[Held] | None:
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "reversed"
-            and len(node.args) == 1
-        ):
-            items = self._listed(node.args[0])
-            return None if items is None else items[::-1]
-        held = self.plan.held.get(node.attr) if isinstance(node, ast.Attribute) and is_self(node) else None
-        return held.items if held is not None and held.kind == "list" else None
-
     # -- expressions -------------------------------------------------------------------------------------
 
     def tensor(self, node: ast.expr) -> Value:
@@ -312,7 +275,9 @@ class CallReader(Functions):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             inner = self._single(self.evaluate(node.operand))
             if isinstance(inner, Value):
-                return dataclasses.replace(inner, text=Fragment(f"-{parenthesised(inner.text, 14)}", 14))
+                return dataclasses.replace(
+                    inner, text=Fragment(f"-{parenthesised(inner.text, 14)}", 14), mask=None
+                )
         return self.opaque(node)
 
     def opaque(self, node: ast.expr) -> Value | Plain:
@@ -477,56 +442,3 @@ class CallReader(Functions):
 
     def _spelling(self, function: ast.expr, held: Held) -> str:
         return function.id if isinstance(function, ast.Name) else held.spelling
-
-    def _apply_own(
-        self, held: Held, arguments: list[ast.expr], keywords: dict[str, ast.expr], node: ast.Call
-    ) -> Result:
-        block = self.blocks[held.own]
-        given = dict(keywords)
-        for position, argument in enumerate(arguments):
-            if isinstance(argument, ast.Name) and argument.id == self.training:
-                continue
-            if position >= len(block.parameters) or isinstance(argument, ast.Starred):
-                raise Bail(f"{held.own} called with more than its inputs")
-            given[block.parameters[position]] = argument
-        self.sensitive = self.sensitive or block.sensitive
-        texts = []
-        for name, expected in zip(block.parameters, block.inputs):
-            if name not in given:
-                continue
-            value = self.tensor(given[name])
-            if value.flat is not None:
-                raise NeedsOrder(value.flatten or node)
-            if not isinstance(expected.shape, Open):
-                value = ranked(value, len(expected.shape))
-            text = value.moved(expected.layout).text.text
-            texts.append(text if name not in keywords else f"{name}={text}")
-        call = Fragment(f"{self._spelling(node.func, held)}({', '.join(texts)})")
-        outputs = [self._substituted(held, v, call) for v in block.outputs]
-        return Several(tuple(outputs), call) if block.several else outputs[0]
-
-    def _substituted(self, held: Held, value: Value, text: Fragment) -> Value:
-        """A block's output with the channels that its constructor's argument names."""
-        channels: Any = value.shape[-1] if value.shape else None
-        if isinstance(channels, Symbol):
-            channels = self._argument(held, channels.text)
-        shape: Any = Open((), channels) if isinstance(value.shape, Open) else (*value.shape[:-1], channels)
-        return Value(text, shape, value.layout)
-
-    def _argument(self, held: Held, name: str) -> Any:
-        assert isinstance(held.node, ast.Call)
-        parameters = self.blocks[held.own].arguments
-        given = dict(zip(parameters, held.node.args)) | {k.arg: k.value for k in held.node.keywords if k.arg}
-        if name not in given:
-            default = self.blocks[held.own].defaults.get(name)
-            return default if isinstance(default, int) else None
-        value = self.rewriter.facts.of(given[name]).value
-        if isinstance(value, int):
-            return value
-        if "." in held.path:
-            return None  # a comprehension's variable
-        return (
-            Symbol(self.rewriter.source.segment(given[name]))
-            if isinstance(given[name], ast.Name | ast.Attribute)
-            else None
-        )

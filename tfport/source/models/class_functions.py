@@ -94,7 +94,7 @@ class Functions:
                 self._override(argument, result.text)
         for keyword in node.keywords:
             self._prepare(keyword)
-        return dataclasses.replace(values[0], text=self.rewriter.expr(node))
+        return dataclasses.replace(values[0], text=self.rewriter.expr(node), mask=None)
 
     def _axis(self, node: ast.Call, names: tuple[str, ...] = ("axis",)) -> tuple[ast.expr | None, Any]:
         found = (
@@ -202,7 +202,7 @@ class Functions:
             return self.opaque(node)
         self._override(node.args[0], value.text)
         text = self._mapped(node, axis_node, axis_in("first", axis, len(value.shape)))
-        return dataclasses.replace(value, text=text)
+        return dataclasses.replace(value, text=text, mask=None)
 
     def merged(self, node: ast.Call, name: str) -> Result:
         """``layers.concatenate([a, b])`` inside call."""

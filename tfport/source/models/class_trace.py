@@ -99,6 +99,8 @@ class ClassTrace(Trace):
             values = [with_rank(v, int(match[1]) + 2) for v in values]
         elif spec.class_name in JOINING:
             values = alike_ranks(values)
+        elif spec.rule.options.get("layout") == "call":
+            values = [with_rank(v, 3) for v in values]
         opened = [v.shape for v in values if isinstance(v.shape, Open)]
         if opened and spec.rule.options.get("layout") == "first" and not match:
             shape = opened[0]
@@ -119,6 +121,9 @@ class ClassTrace(Trace):
             return shape
         named: Any = self._named(shape[-1])
         return (*shape[:-1], named)
+
+    def named(self, size: Symbol) -> Any:
+        return self._named(size)
 
     def _named(self, size: Symbol) -> Symbol | None:
         """A size by a name that means the same all through ``__init__``; ``self.units`` as the argument that it holds."""
@@ -173,7 +178,8 @@ class ClassTrace(Trace):
             known = all(isinstance(n, int) for n in flat)
             found["kernel"] = ["weight", FLATTENED, dict(zip("hwc", flat))] if known and len(flat) == 3 else [
                 "weight", MERGED, {"c": flat[-1]}]  # fmt: skip
-        if any(not isinstance(size, int) for _, _, sizes in found.values() for size in sizes.values()):
+        rows = [r for row in found.values() for r in ([row] if isinstance(row[0], str) else row)]
+        if any(not isinstance(size, int | list) for _, _, sizes in rows for size in sizes.values()):
             raise Bail(f"the channels of {spec.class_name} are not known")
         return found
 

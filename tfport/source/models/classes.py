@@ -22,6 +22,7 @@ class Line:
     text: str
     above: tuple[str, ...] = ()
     beside: str = ""
+    mask: str = ""  # the mask that the line makes
 
     def lines(self) -> list[str]:
         """Comments above, then the line."""
@@ -56,7 +57,9 @@ def initial_values(walk: Walk, modules: Sequence[Module]) -> list[str]:
     for module in modules:
         name = f"{'*' if module.repeated else ''}self.{module.attribute}"
         if module.helper is not None:
-            helped.setdefault(module.helper, []).append(name)
+            helped.setdefault(module.helper, []).extend(
+                f"{name}.{p}" if p else name for p in module.parts or ("",)
+            )
         elif module.initialisers:
             groups.setdefault(tuple(module.initialisers), []).append(name)
     nn = walk.rewriter.imports.use("nn") if groups else ""

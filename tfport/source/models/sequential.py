@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfport.source.canonical import Canonical
-from tfport.source.models.builder import INPUTS, Builder, Built, write
+from tfport.source.models.builder import INPUTS, Builder, Built, mask_lines, without_unused, write
 from tfport.source.models.classes import Line
+from tfport.source.models.recurrent import statements
 from tfport.source.models.spec import Bail, LayerSpec, layer_rule, read, shape_of
 from tfport.source.models.trace import Trace, Value, traced
 from tfport.source.text import Fragment
@@ -22,12 +23,14 @@ SEQUENTIAL = frozenset({"tf.keras.Sequential", "tf.keras.models.Sequential"})
 
 @dataclasses.dataclass
 class Stack:
-    """A Sequential: its call, its statement, its layers' calls and the statements that only add them."""
+    """A Sequential: its call, its statement, its layers' calls, the statements that only add them, and what the
+    statements between claim of the output's shape: how many layers there are by then, and the claim."""
 
     call: ast.Call
     statement: ast.stmt
     layers: list[ast.expr]
     added: list[ast.stmt]
+    claims: list[tuple[int, ast.expr]]
 
 
 def sequential(walk: Walk, stmts: list[ast.stmt], owner: ast.AST) -> None:
@@ -52,8 +55,23 @@ def _stacks(walk: Walk, stmts: list[ast.stmt]) -> Iterator[Stack]:
         layers = _listed(value)
         if layers is None:
             continue
-        added = _added(statement, stmts[index + 1 :])
-        yield Stack(value, statement, [*layers, *(s.value.args[0] for s in added)], list(added))  # type: ignore[attr-defined]
+        name = _target(statement)
+        added, claims = _added(name, stmts[index + 1 :], layers)
+        if name is None or not _grows(name, [s for s in stmts[index + 1 :] if s not in added]):
+            yield Stack(value, statement, layers, added, claims)
+
+
+def _target(statement: ast.stmt) -> str | None:
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    return target.id if isinstance(target, ast.Name) else None
+
+
+def _grows(name: str, stmts: list[ast.stmt]) -> bool:
+    """Whether layers are added to the model elsewhere: the class would lack them."""
+    calls = (
+        n for s in stmts for n in ast.walk(s) if isinstance(n, ast.Attribute) and n.attr in ("add", "pop")
+    )
+    return any(isinstance(c.value, ast.Name) and c.value.id == name for c in calls)
 
 
 def _is(walk: Walk, node: ast.AST, names: frozenset[str]) -> bool:
@@ -73,20 +91,49 @@ def _listed(call: ast.Call) -> list[ast.expr] | None:
     return list(given[0].elts) if isinstance(given[0], ast.List | ast.Tuple) else None
 
 
-def _added(statement: ast.stmt, following: list[ast.stmt]) -> list[ast.stmt]:
-    """The unbroken run of ``model.add(layer)`` after the constructor."""
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-        return []
-    name, found = statement.targets[0].id, []
+def _added(
+    name: str | None, following: list[ast.stmt], layers: list[ast.expr]
+) -> tuple[list[ast.stmt], list[tuple[int, ast.expr]]]:
+    """The run of ``model.add(layer)`` and ``assert model.output_shape == ...`` after the constructor; the added
+    layers are appended to ``layers``."""
+    found: list[ast.stmt] = []
+    claims: list[tuple[int, ast.expr]] = []
     for later in following:
-        call = later.value if isinstance(later, ast.Expr) else None
-        func = call.func if isinstance(call, ast.Call) else None
-        if not (isinstance(func, ast.Attribute) and func.attr == "add" and isinstance(func.value, ast.Name)):
-            break
-        if func.value.id != name or not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords:
+        if (layer := _added_layer(name, later)) is not None:
+            layers.append(layer)
+        elif (claim := _claimed_shape(name, later)) is not None:
+            claims.append((len(layers), claim))
+        else:
             break
         found.append(later)
-    return found
+    return found, claims
+
+
+def _added_layer(name: str | None, statement: ast.stmt) -> ast.expr | None:
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords:
+        return None
+    return call.args[0] if name is not None and _is_attribute(call.func, name, "add") else None
+
+
+def _claimed_shape(name: str | None, statement: ast.stmt) -> ast.expr | None:
+    test = statement.test if isinstance(statement, ast.Assert) else None
+    if (
+        name is None
+        or not isinstance(test, ast.Compare)
+        or not _is_attribute(test.left, name, "output_shape")
+    ):
+        return None
+    return test.comparators[0] if len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq) else None
+
+
+def _is_attribute(node: ast.AST, name: str, attribute: str) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == attribute
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+    )
 
 
 def _trace(walk: Walk, trace: Trace, stack: Stack, specs: dict[ast.AST, LayerSpec]) -> Built:
@@ -117,11 +164,16 @@ def _trace(walk: Walk, trace: Trace, stack: Stack, specs: dict[ast.AST, LayerSpe
         node=trace.called(("input", "x", None), ()),
     )
     start, forward = value, []
-    for call in layers:
+    skipped = len(stack.layers) - len(layers)
+    for place, call in enumerate(layers, start=skipped + 1):
         value = trace.apply(specs[call], [value])
+        for claim in (c for at, c in stack.claims if at == place):
+            if rewriter.facts.of(claim).value != value.shape:
+                raise Bail("an assertion of another shape")
         above, beside = walk.comments_of(call)
-        text = "" if value.text.text == "x" else f"x = {value.text.text}"
-        forward.append(Line(text, above, beside))
+        forward += mask_lines(trace)
+        text, *more = [""] if value.text.text == "x" else statements(trace, "x", value.text.text)
+        forward += [Line(text, above, beside), *(Line(t) for t in more)]
         value = dataclasses.replace(value, text=Fragment("x"))
     result = Builder.result(value, walk.layout)
     if start.layout == "first" and not trace.images:
@@ -129,4 +181,5 @@ def _trace(walk: Walk, trace: Trace, stack: Stack, specs: dict[ast.AST, LayerSpe
     if not trace.modules:
         raise Bail("a model without modules")
     forward.append(Line(f"return {result.text.text}"))
+    forward = without_unused(forward)
     return Built(trace, [("x", start)], [result], forward, list(stack.added), set())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfport.layers.arguments import normalise
 from tfport.source.canonical import Canonical
+from tfport.source.choice import bind
 from tfport.source.inline import Argument
 from tfport.source.rulebook import Parameter, RuleText
 from tfport.source.text import Fragment, precedence
@@ -31,6 +32,8 @@ KEPT_BY_COMPAT = frozenset(
         "gamma_regularizer",
         "beta_constraint",
         "gamma_constraint",
+        "recurrent_regularizer",
+        "recurrent_constraint",
         "embeddings_regularizer",
         "embeddings_constraint",
         "depthwise_regularizer",
@@ -70,13 +73,13 @@ def layer_rule(rewriter: Rewriter, node: ast.AST) -> RuleText | None:
     meaning = rewriter.names.resolve(node.func)
     if not isinstance(meaning, Canonical):
         return None
-    rules = [r for r in rewriter.rules_for(meaning) if r.kind == "layer"]
+    rules = [r for r in rewriter.choice.rules_for(meaning) if r.kind == "layer"]
     return rules[0] if rules else None
 
 
 def read(rewriter: Rewriter, node: ast.Call, rule: RuleText) -> LayerSpec:
     """The layer that a constructor call makes. Raises `Bail` for what a plain module cannot hold."""
-    bound = rewriter.bind(rule, node)
+    bound = bind(rule, node)
     if not bound and (node.args or node.keywords) and _hidden(node):
         raise Bail("*args or **kwargs")
     options = {

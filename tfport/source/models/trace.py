@@ -7,11 +7,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfport.layers import masks, variables
 from tfport.layers.layouts import ELEMENTWISE_LAYERS, alike, axis_in, map_axes, reordered, to_first, to_last
 from tfport.layers.names import identifier
 from tfport.layers.shapes import Shape, UnknownShape, output_shape
 from tfport.source.inline import Undecided
-from tfport.source.models import activations
+from tfport.source.models import activations, recurrent
 from tfport.source.models.spec import Bail, LayerSpec, arguments
 from tfport.source.text import Fragment, parenthesised
 from tfport.source.values import Symbol, is_known
@@ -25,6 +26,7 @@ ATTRIBUTES = {
     "MaxPooling1D": "pool", "MaxPooling2D": "pool", "MaxPooling3D": "pool", "AveragePooling1D": "pool",
     "AveragePooling2D": "pool", "AveragePooling3D": "pool", "Conv1D": "conv", "Conv2D": "conv", "Conv3D": "conv",
     "Conv2DTranspose": "deconv", "Conv1DTranspose": "deconv", "DepthwiseConv2D": "depthwise", "Dropout": "dropout",
+    "LSTM": "lstm", "GRU": "gru", "SimpleRNN": "rnn", "Bidirectional": "rnn", "MultiHeadAttention": "attention",
     "SeparableConv2D": "separable", "Embedding": "embedding", "ZeroPadding2D": "pad", "UpSampling2D": "upsample",
 }  # fmt: skip
 EXPRESSIONS = frozenset({"Activation", "Flatten", "Add", "Subtract", "Multiply", "Concatenate", "Rescaling", "Identity", "ReLU",
@@ -63,6 +65,7 @@ class Value:
     flat: tuple[int, ...] | None = None
     flatten: ast.AST | None = None
     node: int = -1  # the call in `Trace.calls` that made it
+    mask: Fragment | None = None  # Keras' mask of the value
 
     def moved(self, layout: str) -> Value:
         """The value in another layout, by a permute where it is not there already."""
@@ -84,6 +87,7 @@ class Module:
     initialisers: list[tuple[str, str]] | None  # (parameter, torch.nn.init function)
     record: dict[str, Any]
     shapes: tuple[Shape, ...]
+    parts: tuple[str, ...] = ()  # what is initialised inside it
     helper: str | None = None  # arguments of compat.keras.initialise where `initialisers` is None
     repeated: bool = False  # ``attribute`` is a list of such modules
 
@@ -98,6 +102,13 @@ class Trace:
         self.records: list[dict[str, Any]] = []
         self.recorded: dict[LayerSpec, dict[str, Any]] = {}
         self.images = False
+        self.plans: dict[ast.AST, recurrent.Plan] = {}
+        self.inner: dict[LayerSpec, LayerSpec] = {}  # the layer inside a wrapper
+        self.masked: set[LayerSpec] = set()
+        self.sizes: dict[ast.AST, tuple[Any, ...]] = {}  # of query, value and key
+        self.alone = False  # modules are called by nn.Sequential, which passes nothing but a value on
+        self.names: set[str] = set()  # names that are taken in forward
+        self.new_masks: list[tuple[str, str]] = []  # name and text of masks that a statement makes
         self.calls: list[
             tuple[Any, tuple[int, ...]]
         ] = []  # operation (layer or other) and the calls that it reads
@@ -109,6 +120,93 @@ class Trace:
 
     def apply(self, spec: LayerSpec, values: Sequence[Value]) -> Value:
         """The layer on these inputs. Raises `Bail` where it cannot be written, `NeedsOrder` to try again."""
+        if spec.rule.options.get("layout") == "call":
+            return self._call_layer(spec, values)
+        made = self._apply(spec, values)
+        return dataclasses.replace(made, mask=self._mask(spec, values))
+
+    def _mask(self, spec: LayerSpec, values: Sequence[Value]) -> Fragment | None:
+        """The mask of what a layer makes of these values. Raises `Bail` where it is a mask of its own."""
+        if not is_known(spec.values.get("mask_zero", False)):
+            raise Bail("mask_zero is not known")
+        if masks.makes(spec.class_name, spec.values):
+            return self._new_mask(spec, values[0])
+        found = [v.mask for v in values]
+        if all(m is None for m in found):
+            return None
+        if spec.class_name in masks.TAKES:
+            raise Bail(f"{spec.class_name} on a masked value")
+        if spec.class_name in masks.MERGES or spec.class_name == "Concatenate":
+            if len({m and m.text for m in found}) > 1:
+                raise Bail(f"{spec.class_name} of values with different masks")
+            last = spec.values.get("axis", -1) in (-1, len(values[0].shape) - 1)
+            if spec.class_name == "Concatenate" and not last:
+                raise Bail("Concatenate of masked values along the steps")
+            return found[0]
+        return found[0] if masks.hands_on(spec.class_name, spec.values) else None
+
+    def _new_mask(self, spec: LayerSpec, value: Value) -> Fragment:
+        """A name for the mask that a layer makes of its input; the reader writes its line before the statement."""
+        inside = value.text.text
+        if not inside.isidentifier() or self.alone:
+            raise Bail(f"{spec.class_name} makes a mask of an expression")
+        text = f"{inside} != 0"
+        if spec.class_name == "Masking":
+            if not isinstance(spec.values["mask_value"], int | float):
+                raise Bail("a mask_value that is not known")
+            text = f"({inside} != {spec.values['mask_value']!r}).any(-1)"
+        count, name = 1, "mask"
+        while name in self.names:
+            count += 1
+            name = f"mask{count}"
+        self.names.add(name)
+        self.new_masks.append((name, text))
+        return Fragment(name)
+
+    def _call_layer(self, spec: LayerSpec, values: Sequence[Value]) -> Value:
+        """A recurrent, bidirectional or time-distributed layer on one value."""
+        if len(values) != 1 or values[0].flat is not None or len(values[0].shape) < 3:
+            raise Bail(f"{spec.class_name} called with more than a sequence")
+        value = values[0].moved("last")
+        if spec.class_name == "TimeDistributed":
+            return recurrent.distributed(self, spec, value)
+        if spec.class_name not in {*recurrent.KINDS, "Bidirectional"} or len(value.shape) != 3:
+            raise Bail(f"{spec.class_name} inside a model")
+        plan = recurrent.planned(self, spec, value.mask, self.alone)
+        if self.plans.setdefault(spec.node, plan) != plan:
+            raise Bail(f"one {spec.class_name} on values with and without a mask")
+        call = self._module(spec, [value], [value.shape], "last", None).text
+        if value.mask is not None:
+            call = f"{call[:-1]}, mask={value.mask.text})"
+        number = self.called(spec, values)
+        mask = value.mask if plan.sequences else None
+        return Value(
+            recurrent.selected(plan, call), recurrent.output(self, plan, value.shape), node=number, mask=mask
+        )
+
+    def module_call(self, spec: LayerSpec, values: Sequence[Value]) -> str:
+        """The call of a layer's module on values in TensorFlow's order."""
+        return self._module(spec, values, [v.shape for v in values], "last", None).text
+
+    def named(self, size: Symbol) -> Any:
+        """A size by a name that means the same wherever a constructor stands."""
+        return size
+
+    def distributed(self, spec: LayerSpec, core: LayerSpec, value: Value) -> Value:
+        """TimeDistributed(Dense): the Dense under the wrapper's name."""
+        core = self.inner.setdefault(core, dataclasses.replace(core, name=spec.name))
+        made = self._apply(core, [value])
+        if core in self.recorded:
+            entry = self.recorded.pop(core)
+            entry["class"], entry["weights"] = (
+                "TimeDistributed",
+                {f"layer/{v}": r for v, r in entry["weights"].items()},
+            )
+            self.recorded[spec] = entry
+        return dataclasses.replace(made, node=self.called(spec, [value]), mask=value.mask)
+
+    def _apply(self, spec: LayerSpec, values: Sequence[Value]) -> Value:
+        """A layer on plain values."""
         shapes = [v.shape for v in values]
         shape = self._output_shape(spec, shapes)
         activation = activations.name_of(self.rewriter, spec.given.get("activation"))
@@ -259,18 +357,31 @@ class Trace:
             initialisers,
             record,
             tuple(shapes),
-            self._helper(spec, initialisers),
+            helper=self._helper(spec, initialisers),
         )
+        plan = self.plans.get(spec.node)
+        if plan is not None and plan.bidirectional and not plan.plain:
+            made.parts = ("forward_layer", "backward_layer")
         self.modules[spec] = made
         return made
 
+    def constructed(self, spec: LayerSpec, shape: Shape, plain: bool) -> str:
+        """The constructor of a recurrent layer, torch's own where ``plain``."""
+        return self._built(spec, shape, "last", {"plain": plain})
+
     def _constructor(self, spec: LayerSpec, shape: Shape, layout: str) -> str:
         """The module's constructor for inputs of this shape in this layout."""
+        if spec.node in self.plans:
+            return recurrent.constructor(self, self.plans[spec.node], shape)
+        return self._built(spec, shape, layout, {})
+
+    def _built(self, spec: LayerSpec, shape: Shape, layout: str, more: dict[str, Any]) -> str:
         values = dict(spec.values)
         if "axis" in values:
             values["axis"] = map_axes(layout, values["axis"], len(shape))
         facts = {"channels": shape[-1], "size": reordered(shape, layout)[1:], "dim": 1 if layout == "first" else -1,
-                 "rank": len(shape)}  # fmt: skip
+                 "rank": len(shape), "shape": shape, "sizes": self.sizes.get(spec.node),
+                 "plain": False, "masked": spec in self.masked, **more}  # fmt: skip
         facts = {
             n: v
             for n, v in facts.items()
@@ -309,17 +420,14 @@ class Trace:
 
     def _weights(self, spec: LayerSpec, shape: Shape, flat: tuple[int, ...] | None) -> dict[str, Any]:
         """Variable -> [parameter, einops pattern, sizes] for the variables that these arguments make."""
-        absent = {v for v, flag in (("bias", "use_bias"), ("gamma", "scale"), ("beta", "center"))
-                  if spec.values.get(flag, True) is False}  # fmt: skip
         for flag in ("use_bias", "scale", "center"):
             if flag in spec.values and not is_known(spec.values[flag]):
                 raise Bail(f"{flag} of {spec.class_name} is not known")
-        found: dict[str, Any] = {}
-        for variable, (parameter, pattern) in (spec.rule.options.get("weights") or {}).items():
-            if variable in absent:
-                continue
-            sizes = {"c": shape[-1]} if "(c m)" in pattern else {}
-            found[variable] = [parameter, pattern, sizes]
+        if spec.node in self.plans:
+            return variables.record(recurrent.weights(self.plans[spec.node]))
+        options = spec.rule.options
+        made = variables.table(options.get("weights"), options.get("unless"), spec.values)
+        found = variables.record(variables.channels_in(made, shape[-1]))
         if flat is not None and spec.class_name == "Dense":
             found["kernel"] = ["weight", FLATTENED, dict(zip("hwc", flat, strict=True))]
         return found
@@ -327,6 +435,8 @@ class Trace:
     def _initialisers(self, spec: LayerSpec, weights: dict[str, Any]) -> list[tuple[str, str]] | None:
         """torch.nn.init calls where Keras' initial values are not torch's; None where torch has no such call."""
         found = []
+        if spec.node in self.plans:
+            return None
         for variable, (parameter, _, _) in weights.items():
             if variable not in INITIALISERS or (variable == "kernel" and spec.class_name not in PLAIN_FANS):
                 return None
@@ -342,6 +452,8 @@ class Trace:
         """The arguments of ``compat.keras.initialise`` for what torch.nn.init does not have."""
         if initialisers is not None:
             return None
+        if spec.node in self.plans:
+            return recurrent.helper(self, self.plans[spec.node])
         given = [
             f"{n}={self.rewriter.expr(v).text}" for n, v in spec.given.items() if n.endswith("_initializer")
         ]
