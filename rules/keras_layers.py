@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from tfport.compat.keras import modules
+from tfport.compat.keras import modules, wrappers
 from tfport.rule import layer
 
 
@@ -27,6 +27,15 @@ def Embedding(input_dim, output_dim, embeddings_initializer="uniform", embedding
               embeddings_constraint=None, mask_zero=False, weights=None):  # fmt: skip
     """nn.Embedding; Keras draws from uniform(-0.05, 0.05), torch from a standard normal."""
     return nn.Embedding(input_dim, output_dim)
+
+
+@layer("tf.keras.layers.ReversibleEmbedding", layout="call",
+       weights={"embeddings": ("weight", "v e -> v e"), "reverse_embeddings": ("reverse", "e v -> e v")})  # fmt: skip
+def ReversibleEmbedding(input_dim, output_dim, tie_weights=True, embeddings_initializer="uniform",
+                        embeddings_regularizer=None, embeddings_constraint=None, mask_zero=False, reverse_dtype=None,
+                        logit_soft_cap=None):  # fmt: skip
+    """An embedding that also projects back to the vocabulary, with ``reverse=True``."""
+    return modules.ReversibleEmbedding(input_dim, output_dim, tie_weights, reverse_dtype, logit_soft_cap)
 
 
 @layer("tf.keras.layers.BatchNormalization", "tf.keras.layers.BatchNormalizationV1",
@@ -52,19 +61,51 @@ def BatchNormalization(axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=
        weights={"gamma": ("weight", "... -> ..."), "beta": ("bias", "... -> ...")})  # fmt: skip
 def LayerNormalization(axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
                        gamma_initializer="ones", beta_regularizer=None, gamma_regularizer=None, beta_constraint=None,
-                       gamma_constraint=None, *, channels, size):  # fmt: skip
-    """nn.LayerNorm with Keras' epsilon 1e-3; ``axis`` must name trailing axes."""
-    if isinstance(axis, int) and scale:
+                       gamma_constraint=None, *, channels, size, shape, rank):  # fmt: skip
+    """nn.LayerNorm with Keras' epsilon 1e-3 over trailing axes; other axes have a module of their own."""
+    if isinstance(axis, int) and (axis == -1 or axis == rank - 1) and scale:
         return nn.LayerNorm(channels, eps=epsilon, bias=center)
-    if isinstance(axis, int):
+    if isinstance(axis, int) and (axis == -1 or axis == rank - 1):
         return modules.LayerNorm(channels, eps=epsilon, scale=scale, center=center)
-    return modules.LayerNorm(size[-len(axis) :], eps=epsilon, scale=scale, center=center)
+    if isinstance(axis, int):
+        return modules.AxesNorm(shape, (axis,), eps=epsilon, scale=scale, center=center)
+    if axis[0] == rank - len(axis) or axis[0] == -len(axis):
+        return modules.LayerNorm(size[-len(axis) :], eps=epsilon, scale=scale, center=center)
+    return modules.AxesNorm(shape, axis, eps=epsilon, scale=scale, center=center)
 
 
-@layer("tf.keras.layers.RMSNormalization", layout="last", weights={"scale": ("weight", "o -> o")})
-def RMSNormalization(axis=-1, epsilon=1e-6, *, channels):
-    """Root mean square over the last axis, epsilon 1e-6."""
-    return modules.RMSNorm(channels, eps=epsilon)
+@layer("tf.keras.layers.RMSNormalization", layout="last", weights={"scale": ("weight", "... -> ...")})
+def RMSNormalization(axis=-1, epsilon=1e-6, *, channels, shape, rank):
+    """Root mean square over the last axis or several, epsilon 1e-6."""
+    if isinstance(axis, int) and (axis == -1 or axis == rank - 1):
+        return modules.RMSNorm(channels, eps=epsilon)
+    if isinstance(axis, int):
+        return modules.RMSNorm(shape[axis], eps=epsilon, dim=axis)
+    return modules.RMSNorm(tuple(shape[a] for a in sorted(axis)), eps=epsilon, dim=tuple(axis))
+
+
+@layer("tf.keras.layers.UnitNormalization", layout="any")
+def UnitNormalization(axis=-1):
+    """Length 1 along the axis or axes."""
+    return modules.UnitNorm(axis)
+
+
+@layer("tf.keras.layers.SpectralNormalization", layout="call",
+       weights={"*": "spectral"})  # fmt: skip
+def SpectralNormalization(layer, power_iterations=1, *, shape):
+    """In training the layer's kernel is divided by its largest singular value before each call."""
+    return wrappers.spectral(layer, power_iterations, shape)
+
+
+@layer("tf.keras.layers.EinsumDense", "tf.keras.layers.experimental.EinsumDense", layout="last",
+       weights={"kernel": ("weight", "... -> ..."), "bias": ("bias", "... -> ...")})  # fmt: skip
+def EinsumDense(equation, output_shape, activation=None, bias_axes=None, kernel_initializer="glorot_uniform",
+                bias_initializer="zeros", kernel_regularizer=None, bias_regularizer=None, kernel_constraint=None,
+                bias_constraint=None, lora_rank=None, *, shape):  # fmt: skip
+    """torch.einsum with the kernel in Keras' shape."""
+    if lora_rank is not None:
+        raise NotImplementedError("EinsumDense(lora_rank=...): merge the LoRA weights first")
+    return wrappers.einsum_dense(equation, output_shape, bias_axes, shape)
 
 
 @layer("tf.keras.layers.GroupNormalization", layout="first",
@@ -73,19 +114,28 @@ def GroupNormalization(groups=32, axis=-1, epsilon=1e-3, center=True, scale=True
                        gamma_initializer="ones", beta_regularizer=None, gamma_regularizer=None, beta_constraint=None,
                        gamma_constraint=None, *, channels):  # fmt: skip
     """nn.GroupNorm with Keras' epsilon 1e-3; groups -1 is one per channel."""
+    if scale != center and groups == -1:
+        return modules.GroupNorm(channels, channels, eps=epsilon, scale=scale, center=center)
     if scale != center:
-        raise NotImplementedError("GroupNormalization with only one of scale and center has no torch twin")
+        return modules.GroupNorm(groups, channels, eps=epsilon, scale=scale, center=center)
     if groups == -1:
         return nn.GroupNorm(channels, channels, eps=epsilon, affine=scale)
     return nn.GroupNorm(groups, channels, eps=epsilon, affine=scale)
 
 
 @layer("tf.keras.layers.Normalization", "tf.keras.layers.experimental.preprocessing.Normalization", layout="any",
-       weights={"mean": ("mean", "... -> ..."), "variance": ("variance", "... -> ..."),
-                "count": ("count", "... -> ...")})  # fmt: skip
-def Normalization(axis=-1, mean=None, variance=None, invert=False, *, channels):
-    """(x - mean) / max(sqrt(variance), 1e-7) per index of ``axis``."""
-    return modules.Normalization(channels, mean, variance, dim=axis, invert=invert)
+       weights={"mean": ("mean", "... -> ..."), "variance": ("variance", "... -> ...")})  # fmt: skip
+def Normalization(axis=-1, mean=None, variance=None, invert=False, *, size):
+    """(x - mean) / max(sqrt(variance), 1e-7) per index of ``axis``, or of everything where it is None."""
+    if axis is None:
+        return modules.Normalization(None, mean, variance, dim=None, invert=invert)
+    if not isinstance(axis, int):
+        raise NotImplementedError(
+            "Normalization over the indices of several axes: reshape to one axis before it"
+        )
+    if axis < 0:
+        return modules.Normalization(size[axis], mean, variance, dim=axis, invert=invert)
+    return modules.Normalization(size[axis - 1], mean, variance, dim=axis, invert=invert)
 
 
 @layer("tf.keras.layers.Rescaling", "tf.keras.layers.experimental.preprocessing.Rescaling", layout="any")
@@ -106,6 +156,24 @@ def Dropout(rate, noise_shape=None, seed=None):
 def AlphaDropout(rate, noise_shape=None, seed=None):
     """nn.AlphaDropout."""
     return nn.AlphaDropout(rate)
+
+
+@layer("tf.keras.layers.Masking", layout="last")
+def Masking(mask_value=0.0):
+    """Zeros where all features of a step equal ``mask_value``; the mask goes on to the layers that take one."""
+    return modules.Masking(mask_value)
+
+
+@layer("tf.keras.layers.GaussianNoise", layout="any")
+def GaussianNoise(stddev, seed=None):
+    """Normal noise in training."""
+    return modules.GaussianNoise(stddev)
+
+
+@layer("tf.keras.layers.GaussianDropout", layout="any")
+def GaussianDropout(rate, seed=None):
+    """Times normal noise with mean 1 and variance rate / (1 - rate) in training."""
+    return modules.GaussianDropout(rate)
 
 
 @layer("tf.keras.layers.Flatten", layout="flatten")
@@ -162,6 +230,26 @@ def ReLU(max_value=None, negative_slope=0.0, threshold=0.0):
     return modules.ReLU(max_value, negative_slope, threshold)
 
 
+@layer("tf.keras.layers.ThresholdedReLU", layout="any")
+def ThresholdedReLU(theta=1.0):
+    """x where it is above theta, else 0 (Keras 2)."""
+    return modules.ReLU(None, 0.0, theta)
+
+
+@layer(
+    "tf.keras.layers.Discretization",
+    "tf.keras.layers.experimental.preprocessing.Discretization",
+    layout="any",
+)
+def Discretization(bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode="int", sparse=False):
+    """The number of the bin; a value on a boundary belongs to the bin above it."""
+    if output_mode != "int" or bin_boundaries is None:
+        raise NotImplementedError(
+            "Discretization with bin_boundaries and output_mode='int' is ported; adapt() is not"
+        )
+    return modules.Discretization(bin_boundaries)
+
+
 @layer("tf.keras.layers.LeakyReLU", layout="any", renamed={"alpha": "negative_slope"})
 def LeakyReLU(negative_slope=0.3):
     """nn.LeakyReLU with Keras' slope .3 (torch's default is .01)."""
@@ -185,8 +273,10 @@ def ELU(alpha=1.0):
 
 
 @layer("tf.keras.layers.Softmax", layout="any")
-def Softmax(axis=-1):
-    """nn.Softmax."""
+def Softmax(axis=-1, *, masked):
+    """nn.Softmax; one with a mask has zeros where it is False."""
+    if masked:
+        return modules.MaskedSoftmax(axis)
     if isinstance(axis, int):
         return nn.Softmax(dim=axis)
     return modules.Softmax(axis)

@@ -33,8 +33,10 @@ def AveragePooling1D(pool_size=2, strides=None, padding="valid", data_format=Non
 
 
 @layer("tf.keras.layers.GlobalAveragePooling1D", "tf.keras.layers.GlobalAvgPool1D", layout="first")
-def GlobalAveragePooling1D(data_format=None, keepdims=False):
-    """Mean over the spatial axes, which are dropped unless ``keepdims``."""
+def GlobalAveragePooling1D(data_format=None, keepdims=False, *, masked):
+    """Mean over the steps, whose axis is dropped unless ``keepdims``; with a mask, of the steps that count."""
+    if masked:
+        return modules.MaskedMean(keepdims)
     if keepdims:
         return nn.AdaptiveAvgPool1d(1)
     return nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten())
@@ -148,6 +150,12 @@ def Cropping1D(cropping=(1, 1)):
 def Cropping2D(cropping=((0, 0), (0, 0)), data_format=None):
     """Cut ((top, bottom), (left, right))."""
     return modules.Crop(pairs(cropping, 2))
+
+
+@layer("tf.keras.layers.Cropping3D", layout="first")
+def Cropping3D(cropping=((1, 1), (1, 1), (1, 1)), data_format=None):
+    """Cut (before, after) from each axis of the volume."""
+    return modules.Crop(pairs(cropping, 3))
 
 
 @layer("tf.keras.layers.UpSampling1D", layout="first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from against_keras import compare, compat
+from against_keras import compare, compat, keras
 
 
 def single(shape, make, batch=3, **options):
@@ -245,6 +245,15 @@ def test_image_layers_without_weights(make):
 ])  # fmt: skip
 def test_sequence_layers_without_weights(make):
     single((6, 3), make)
+
+
+def test_cropping3d_and_discretization():
+    single((6, 7, 5, 2), lambda layers: layers.Cropping3D(((1, 2), (0, 1), (2, 0))))
+    x = compat.keras.Input((3,))
+    twin = compat.keras.Model(x, compat.keras.layers.Discretization([-1.0, 0.0, 2.5])(x))
+    values = torch.tensor([[-2.0, -1.0, -0.5], [0.0, 2.5, 3.0]])
+    expected = keras.layers.Discretization([-1.0, 0.0, 2.5])(values.numpy())
+    assert twin(values).tolist() == expected.numpy().tolist()
 
 
 def test_repeat_vector():

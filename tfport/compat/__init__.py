@@ -6,7 +6,7 @@
 ``nchw`` and ``nhwc`` (layouts at a converted model's boundary) and ``keras.call`` (a call as Keras makes it).
 """
 
-from tfport.compat import indexing, namespace, operators
+from tfport.compat import indexing, namespace, operators, variables
 from tfport.compat.inplace import (
     iadd,
     iand,
@@ -26,7 +26,7 @@ from tfport.compat.unported import UnportedError, unported
 
 __all__ = [
     "UnportedError", "iadd", "iand", "ifloordiv", "imatmul", "imod", "imul", "indexing", "ior", "ipow", "isub",
-    "itruediv", "ixor", "load_rules", "nchw", "nhwc", "operators", "unported",
+    "itruediv", "ixor", "load_rules", "nchw", "nhwc", "operators", "unported", "variables",
 ]  # fmt: skip
 
 namespace.publish(__name__)

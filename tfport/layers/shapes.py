@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tfport.layers import einsum
 from tfport.layers.arguments import many, pairs
 
 Shape = tuple[int | None, ...]
@@ -120,10 +121,12 @@ _SPATIAL: dict[str, Callable[[Arguments, Shape, int], Shape]] = {
 }
 
 _SAME_SHAPE = frozenset({
-    "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dropout", "ELU", "GaussianDropout",
+    "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Discretization", "Dropout",
+    "ELU", "GaussianDropout",
     "GaussianNoise", "GroupNormalization", "Identity", "InputLayer", "LayerNormalization", "LeakyReLU", "Masking",
     "Normalization", "PReLU", "RMSNormalization", "ReLU", "Rescaling", "Softmax", "SpatialDropout1D",
-    "SpatialDropout2D", "SpatialDropout3D", "UnitNormalization",
+    "SpatialDropout2D", "SpatialDropout3D",
+    "ThresholdedReLU", "UnitNormalization",
 })  # fmt: skip
 
 _MERGE = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"})
@@ -182,6 +185,12 @@ def _dot(a: Arguments, shapes: Sequence[Shape]) -> Shape:
     return made if len(made) > 1 else (*made, 1)
 
 
+def _einsum(a: Arguments, shapes: Sequence[Shape]) -> Shape:
+    output = a["output_shape"]
+    listed = (output,) if isinstance(output, int) else tuple(output)
+    return einsum.output_shape(a["equation"], shapes[0], listed)
+
+
 _EXACT: dict[str, Callable[[Arguments, Sequence[Shape]], Shape]] = {
     "Dense": _dense,
     "Flatten": _flatten,
@@ -191,4 +200,5 @@ _EXACT: dict[str, Callable[[Arguments, Sequence[Shape]], Shape]] = {
     "Embedding": lambda a, s: (*s[0], a["output_dim"]),
     "Concatenate": _concatenate,
     "Dot": _dot,
+    "EinsumDense": _einsum,
 }

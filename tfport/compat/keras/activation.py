@@ -10,6 +10,12 @@ import torch.nn.functional as F
 
 from tfport.layers.layouts import ELEMENTWISE_ACTIVATIONS, ELEMENTWISE_OPS
 
+
+def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
+    """``relu6(x + 3) / 6``; the gradient of F.hardsigmoid is rounded to float32, in float64 too."""
+    return F.relu6(x + 3.0) / 6.0
+
+
 # name -> torch function and its keywords; an axis ("dim") is in TensorFlow's order
 TABLE: dict[str, tuple[Callable[..., torch.Tensor], dict[str, Any]]] = {
     "celu": (F.celu, {}),
@@ -17,7 +23,7 @@ TABLE: dict[str, tuple[Callable[..., torch.Tensor], dict[str, Any]]] = {
     "exponential": (torch.exp, {}),
     "gelu": (F.gelu, {}),
     "hard_shrink": (F.hardshrink, {}),
-    "hard_sigmoid": (F.hardsigmoid, {}),
+    "hard_sigmoid": (hard_sigmoid, {}),
     "hard_silu": (F.hardswish, {}),
     "hard_swish": (F.hardswish, {}),
     "hard_tanh": (F.hardtanh, {}),

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import nn
 
+from tfport.compat.keras.variables import fill, of_layer
+from tfport.layers import variables
 from tfport.layers.layouts import alike, map_axes, reordered, to_first, to_last
 
 Shapes = list[tuple[int | None, ...]]
-
-SHORT_NAMES = {"uniform": "random_uniform", "normal": "random_normal", "zero": "zeros", "one": "ones"}
-INITIALIZER_ARGUMENTS = {"depthwise_kernel": "depthwise", "pointwise_kernel": "pointwise"}
 
 
 def split(
@@ -28,12 +27,12 @@ def split(
     names = list(signature.parameters)
     if len(args) > len(names):
         raise TypeError(f"{name} takes {len(names)} positional arguments, {len(args)} were given")
-    given = dict(zip(names, args))
+    given = {key: _plain(value) for key, value in zip(names, args)}
     for key, value in kwargs.items():
         key = rule.renamed.get(key, key)
         if key in given:
             raise TypeError(f"{name} got {key} twice")
-        given[key] = value
+        given[key] = _plain(value)
     own = {key: value for key, value in given.items() if key in signature.parameters}
     base = {key: value for key, value in given.items() if key not in signature.parameters}
     if "activity_regularizer" in own:
@@ -46,10 +45,19 @@ def split(
     return own, base
 
 
+def _plain(value: Any) -> Any:
+    """NumPy's scalars, as ``tf.reduce_prod(shape).numpy()`` gives them, as Python's; tuples and lists of them too."""
+    if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
+        return value.item()
+    if type(value) in (list, tuple):
+        return type(value)(_plain(item) for item in value)
+    return value
+
+
 def wish(layer: Any, shapes: Shapes, here: str = "last") -> str:
     """The layout that the layer wants of inputs that are in layout ``here``: "first" or "last"."""
     rank = max(map(len, shapes))
-    if rank < 3 or layer.rule.layout == "last":
+    if rank < 3 or layer.rule.layout in ("last", "call"):
         return "last"
     if layer.rule.layout == "first":
         axis = layer.arguments.get("axis", -1)
@@ -64,7 +72,7 @@ def wish(layer: Any, shapes: Shapes, here: str = "last") -> str:
     return here if len({len(s) for s in shapes}) == 1 else "last"
 
 
-def make(layer: Any, shapes: Shapes, layout: str) -> nn.Module:
+def make(layer: Any, shapes: Shapes, layout: str, masked: bool = False) -> nn.Module:
     """Call the layer's rule for inputs in this layout and give the parameters Keras' initial values."""
     shape = max(shapes, key=len)
     rank = len(shape)
@@ -81,50 +89,31 @@ def make(layer: Any, shapes: Shapes, layout: str) -> nn.Module:
         "size": reordered(shape, layout)[1:],
         "dim": 1 if layout == "first" else -1,
         "rank": rank,
+        "shape": tuple(shape),
+        "sizes": three(shapes),
+        "plain": False,
+        "masked": masked,
     }
     parameters = inspect.signature(function).parameters
     if "channels" in parameters and facts["channels"] is None and layer.stateful:
         raise ValueError(f"layer {layer.name}: the number of channels of its input {shape} must be known")
     arguments.update({n: facts[n] for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY})
     module: nn.Module = function(**arguments)
-    initialise(layer, module, shape)
+    if layer.rule.weights and "*" not in layer.rule.weights:
+        fill(of_layer(layer, module), module, layer.arguments)
     if not layer.trainable:
         freeze(module, True)
     return module
 
 
-def sizes_for(pattern: str, shape: Sequence[int | None]) -> dict[str, int]:
-    """The sizes that einops needs for a composite such as ``(c m)``: the channels."""
-    return {"c": int(shape[-1])} if "(c m)" in pattern and shape[-1] is not None else {}  # type: ignore[arg-type]
-
-
-def weights_of(layer: Any, module: nn.Module) -> dict[str, tuple[str, str]]:
-    """Keras variable -> (torch parameter, pattern) for the parameters that this module has."""
-    found = {}
-    for variable, (path, pattern) in layer.rule.weights.items():
-        *parents, last = path.split(".")
-        owner = module.get_submodule(".".join(parents))
-        if getattr(owner, last, None) is not None and last not in owner._non_persistent_buffers_set:
-            found[variable] = (path, pattern)
-    return found
-
-
-@torch.no_grad()
-def initialise(layer: Any, module: nn.Module, shape: Sequence[int | None]) -> None:
-    """Keras' initialisers on the module's parameters; fans are computed on the kernel in Keras' shape."""
-    for variable, (path, pattern) in weights_of(layer, module).items():
-        owner, _, last = path.rpartition(".")
-        parameter = getattr(module.get_submodule(owner), last)
-        keras, torch_order = pattern.split(" -> ")
-        sizes = sizes_for(pattern, shape)
-        like = rearrange(parameter, f"{torch_order} -> {keras}", **sizes)
-        argument = INITIALIZER_ARGUMENTS.get(variable, variable) + "_initializer"
-        if argument not in layer.arguments and variable == "kernel":
-            argument = "depthwise_initializer"
-        if argument not in layer.arguments:
-            continue
-        made = initializer(layer.arguments[argument])(tuple(like.shape))
-        parameter.copy_(rearrange(torch.as_tensor(made).to(parameter.dtype), pattern))
+def three(shapes: Shapes) -> tuple[int | None, int | None, int | None]:
+    """The features of query, value and key; the value stands in for a missing key."""
+    found = [s[-1] if s else None for s in shapes]
+    return (
+        found[0],
+        found[min(1, len(found) - 1)],
+        found[2] if len(found) > 2 else found[min(1, len(found) - 1)],
+    )
 
 
 def freeze(module: nn.Module, frozen: bool) -> None:
@@ -150,6 +139,16 @@ class Order:
     def here(cls) -> str:
         """The order in which a layer that is called here gets its images."""
         return cls.now or "last"
+
+
+@contextlib.contextmanager
+def in_tensorflows_order() -> Iterator[None]:
+    """Layers that are called here get and give TensorFlow's order."""
+    order, Order.now = Order.now, "last"
+    try:
+        yield
+    finally:
+        Order.now = order
 
 
 def tf_shape(value: torch.Tensor, here: str) -> tuple[int | None, ...]:
@@ -223,15 +222,6 @@ def unwrap(values: Any) -> Any:
     return values
 
 
-def initializer(identifier: Any) -> Any:
-    """An initialiser by name, config or as it is; called with Keras' shape it gives a tensor."""
-    from tfport.rules import keras_initializers  # type: ignore[attr-defined]
-
-    if isinstance(identifier, str):
-        identifier = SHORT_NAMES.get(identifier.lower(), identifier)
-    return keras_initializers.get(identifier)
-
-
 def free_name(module: nn.Module, name: str) -> str:
     """A name for a new parameter that the module does not have yet."""
     from tfport.layers.names import identifier
@@ -282,11 +272,8 @@ def own_records(layer: Any, name: str, path: str) -> list[dict[str, Any]]:
             continue
         inner = own_records(child, f"{name}/{child.name}", below)
         if hasattr(child, "rule"):
-            made = {} if child.module is None else weights_of(child, child.module)
-            channels = {"c": child.channels} if child.channels else {}
-            inner[0]["weights"] = {
-                v: [f"module.{p}", k, channels if "(c m)" in k else {}] for v, (p, k) in made.items()
-            }
+            made = {} if child.module is None else of_layer(child, child.module)
+            inner[0]["weights"] = variables.record(variables.below("", "module", made))
         for record in inner:
             record["keras_path"] = "/".join(filter(None, (attribute.replace(".", "/"), record["keras_path"])))
         records += inner

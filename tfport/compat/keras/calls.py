@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tfport.compat.keras import building
+from tfport.compat.keras import building, signatures
 from tfport.compat.keras.layer import Layer
 from tfport.compat.keras.model import Functional
 from tfport.compat.keras.symbol import is_symbolic, symbols_in
@@ -84,8 +84,10 @@ def _keras_call(model: Layer, inputs: tuple[Any, ...], training: Any, named: dic
     values, options = _tensors(inputs), _tensors(named)
     if isinstance(model, Functional):
         values = _as_described(model, values)
+    elif training is None:
+        training = signatures.positional(model.call, "training", inputs)
     mode = model.training if training is None and outer == "last" else bool(training)
-    if training is not None and _passes_training(model):
+    if training is not None and _passes_training(model, len(values)):
         options["training"] = training
     building.Order.now = "last"
     try:
@@ -95,9 +97,10 @@ def _keras_call(model: Layer, inputs: tuple[Any, ...], training: Any, named: dic
         building.Order.now = outer
 
 
-def _passes_training(model: Layer) -> bool:
-    """Whether ``call`` takes ``training``: recorded models and plain layers get it by their mode."""
-    return not isinstance(model, Functional) and "training" in inspect.signature(model.call).parameters
+def _passes_training(model: Layer, given: int) -> bool:
+    """Whether ``call`` takes ``training`` beyond the arguments given by position: recorded models and plain layers
+    get it by their mode."""
+    return not isinstance(model, Functional) and signatures.is_left_out(model.call, "training", given)
 
 
 def _as_described(model: Functional, values: Any) -> Any:

@@ -17,7 +17,7 @@ from torch import fx, nn
 
 from tfport.compat.dtypes import as_dtype
 from tfport.compat.keras import activation as activations
-from tfport.compat.keras import building
+from tfport.compat.keras import building, masks, signatures, variables
 from tfport.compat.keras.symbol import (
     NAMES,
     Node,
@@ -28,6 +28,7 @@ from tfport.compat.keras.symbol import (
     stand_ins,
     symbols_in,
 )
+from tfport.layers import masks as layer_masks
 from tfport.layers.arguments import normalise
 from tfport.layers.layouts import to_last
 from tfport.layers.shapes import output_shape
@@ -95,7 +96,7 @@ class Layer(nn.Module):
         kind = torch.get_default_dtype() if dtype is None else as_dtype(dtype)
         if initializer is None:
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
-        value = torch.as_tensor(building.initializer(initializer)(size)).to(kind).detach()
+        value = torch.as_tensor(variables.initializer(initializer)(size)).to(kind).detach()
         variable = (name or "variable").split("/")[-1].split(":")[0]
         label = building.free_name(self, variable)
         if trainable and kind.is_floating_point:
@@ -124,19 +125,54 @@ class Layer(nn.Module):
     # ------------------------------------------------------------------ calls
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if is_symbolic(args, kwargs):
-            return self.record(args, kwargs)
-        return super().__call__(*building.arrays_as_tensors(args), **kwargs)
+        symbolic = is_symbolic(args, kwargs)
+        if not symbolic:
+            args = building.arrays_as_tensors(args)
+        if not (masks.any_in((args, kwargs)) or self._makes_masks() or kwargs.get("mask") is not None):
+            return self.record(args, kwargs) if symbolic else super().__call__(*args, **kwargs)
+        given = self._named(args, kwargs)
+        filled = masks.populated(self._call_names(), given)
+        kwargs = {**kwargs, **{name: value for name, value in filled.items() if name not in given}}
+        inputs = next(iter(given.values()), None)
+        before = kwargs["mask"] if kwargs.get("mask") is not None else masks.of(inputs)
+        made = self.record(args, kwargs) if symbolic else super().__call__(*args, **kwargs)
+        return masks.put(made, self._mask_of_result(inputs, before))
+
+    def _call_names(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.call).parameters)
+
+    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {**dict(zip(self._call_names(), args)), **kwargs}
+
+    def _makes_masks(self) -> bool:
+        return type(self).compute_mask is not Layer.compute_mask
+
+    def _mask_of_result(self, inputs: Any, before: Any) -> Any:
+        if self.supports_masking or self._makes_masks():
+            return self.compute_mask(inputs, before)
+        return None
+
+    supports_masking = False
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the output where ``supports_masking`` is True: the one before."""
+        return mask
+
+    def input_shapes(self, args: Any, kwargs: Any) -> Shapes:
+        """The shapes that ``build`` gets, in TensorFlow's order, of a call on symbols."""
+        return [tuple(s.shape) for s in symbols_in(args)]
 
     def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call on symbols; returns symbols. Own layers are built and run on zeros to learn the shape."""
         node = Node("layer", self, args, dict(kwargs), self.name)
+        if not isinstance(self, RuleLayer):
+            node.masks = [masks.of(s) for s in symbols_in((args, kwargs)) if masks.any_in(s)]
 
         def run(batch: int) -> Any:
             real_args, real_kwargs = stand_ins((args, kwargs), batch)
             return self.forward(*real_args, **real_kwargs)
 
-        shapes = [tuple(s.shape) for s in symbols_in(args)]
+        shapes = self.input_shapes(args, kwargs)
         self._build_once(shapes)
         known = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
         if known is not None and not isinstance(known, dict | list):
@@ -162,7 +198,7 @@ class Layer(nn.Module):
         now, outer, inner = building.Order.now, building.Order.here(), self.layout
         if not self.built:
             self._build_once([building.tf_shape(t, outer) for t in building.tensors_in(args)])
-        if "training" not in kwargs and "training" in inspect.signature(self.call).parameters:
+        if "training" not in kwargs and signatures.is_left_out(self.call, "training", len(args)):
             kwargs["training"] = self.training
         if now == inner:
             return self.call(*args, **kwargs)
@@ -261,7 +297,40 @@ class RuleLayer(Layer):
     def stateful(self) -> bool:
         return bool(self.rule.weights)
 
+    @property
+    def calls(self) -> bool:
+        """Whether the module takes all arguments of Keras' call, in TensorFlow's order."""
+        return bool(self.rule.layout == "call")
+
+    def _call_names(self) -> tuple[str, ...]:
+        return layer_masks.call_names(self.class_name)
+
+    def _makes_masks(self) -> bool:
+        return layer_masks.makes(self.class_name, self.arguments)
+
+    def _mask_of_result(self, inputs: Any, before: Any) -> Any:
+        return masks.result(self.class_name, self.arguments, inputs, before)
+
+    def input_shapes(self, args: Any, kwargs: Any) -> Shapes:
+        if not self.calls:
+            return super().input_shapes(args, kwargs)
+        named = self._named(args, kwargs)
+        return [tuple(s.shape) for name, s in named.items() if not _is_side(name) for s in symbols_in(s)]
+
+    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        names = self._call_names()
+        given = {
+            names[0] if key in ("inputs", "x", "sequences", "sequence") else key: v
+            for key, v in kwargs.items()
+        }
+        if len(args) > len(names) or set(given) - set(names):
+            unknown = ", ".join(sorted(set(given) - set(names))) or f"{len(args)} arguments"
+            raise TypeError(f"{self.class_name} is not called with {unknown}")
+        return {**dict(zip(names, args)), **given}
+
     def compute_output_shape(self, input_shape: Any) -> Any:
+        if self.calls:
+            return None  # a run on zeros tells
         shapes = building.shape_list(input_shape)
         return output_shape(self.class_name, self.arguments, shapes)
 
@@ -270,35 +339,67 @@ class RuleLayer(Layer):
             shapes = building.shape_list(input_shape)
             self.channels = max(shapes, key=len)[-1]
             self.module = building.make(self, shapes, building.wish(self, shapes))
+            if (
+                self.class_name in layer_masks.ATTENTIONS
+            ):  # Keras makes a Softmax and a Dropout in it, and names them
+                NAMES.name("Softmax"), NAMES.name("Dropout")
 
-    def make_for(self, shapes: Shapes, layout: str) -> nn.Module:
-        """The module for inputs of these shapes in this layout; one with weights is made once."""
+    def make_for(self, shapes: Shapes, layout: str, masked: bool = False) -> nn.Module:
+        """The module for inputs of these shapes in this layout; one with weights is made once. ``masked`` says that it
+        gets a mask.
+        """
         if self.stateful:
             self._build_once(shapes)
             assert self.module is not None
             return self.module
-        return building.make(self, shapes, layout)
+        return building.make(self, shapes, layout, masked)
 
-    def forward(self, *args: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def _run_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The module on all arguments of the call, each in TensorFlow's order."""
+        here = building.Order.here()
+        named = building.images_moved(self._named(args, kwargs), here, "last")
+        training = named.pop("training", None)
+        shapes: Shapes = [
+            tuple(t.shape) for name, v in named.items() if not _is_side(name) for t in building.tensors_in(v)
+        ]
+        module = self.make_for(shapes, "last")
+        was = module.training
+        if training is not None and bool(training) != was:
+            module.train(bool(training))
+        try:
+            return building.images_moved(module(**named), "last", here)
+        finally:
+            if module.training != was:
+                module.train(was)
+
+    def forward(self, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
+        if self.calls:
+            given = {"training": training, "mask": mask}
+            return self._run_call(args, {**kwargs, **{k: v for k, v in given.items() if v is not None}})
+        if kwargs:
+            raise TypeError(f"{self.class_name} is not called with {', '.join(kwargs)}")
+        options = {} if mask is None or self.class_name not in layer_masks.TAKES else {"mask": mask}
         values = list(building.tensors_in(args))
         if len(values) == 1 and self.class_name == "Embedding":
             values = [values[0].long()]
         shapes = [building.tf_shape(v, building.Order.here()) for v in values]
         here = building.Order.here() if max(v.dim() for v in values) > 3 else "last"
         wanted = building.wish(self, shapes, here)
-        module = self.make_for(shapes, wanted)
+        module = self.make_for(shapes, wanted, bool(options))
         if module is not self.module:
             module.train(self.training)
         if training is not None and module.training != training:
             was = module.training
             module.train(training)
-            made = self._run(module, values, here, wanted)
+            made = self._run(module, values, here, wanted, options)
             module.train(was)
             return made
-        return self._run(module, values, here, wanted)
+        return self._run(module, values, here, wanted, options)
 
-    def _run(self, module: nn.Module, values: list[torch.Tensor], here: str, wanted: str) -> torch.Tensor:
-        made = module(*(building.moved(v, here, wanted) for v in values))
+    def _run(
+        self, module: nn.Module, values: list[torch.Tensor], here: str, wanted: str, options: dict[str, Any]
+    ) -> torch.Tensor:
+        made = module(*(building.moved(v, here, wanted) for v in values), **options)
         if self.rule.layout == "reshape":
             wanted = "last"
         found = activations.find(self.activation)
@@ -312,6 +413,11 @@ class RuleLayer(Layer):
     def get_config(self) -> dict[str, Any]:
         """Keras' constructor arguments as given, normalised."""
         return {**super().get_config(), **self.arguments}
+
+
+def _is_side(name: str) -> bool:
+    """Whether an argument of a call says nothing of the sizes of the layer's weights."""
+    return name.endswith("mask") or name in ("initial_state", "states")
 
 
 def layer_class(function: Any) -> type[RuleLayer]:

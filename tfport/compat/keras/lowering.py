@@ -16,9 +16,10 @@ import torch
 from torch import fx, nn
 
 from tfport.compat.keras import activation as activations
-from tfport.compat.keras import building, modules, symbol
+from tfport.compat.keras import building, masks, modules, symbol
 from tfport.compat.keras.layer import Layer, RuleLayer
 from tfport.compat.keras.symbol import Node, Symbol, replaced, symbols_in
+from tfport.compat.keras.variables import of_layer
 from tfport.layers.layouts import (
     ELEMENTWISE_LAYERS,
     alike,
@@ -28,6 +29,7 @@ from tfport.layers.layouts import (
     to_last,
 )
 from tfport.layers.names import identifier
+from tfport.layers.variables import record
 
 FLATTENED_KERNEL = "(h w c) o -> o (c h w)"
 
@@ -209,7 +211,11 @@ class Lowering:
 
     def rule_layer(self, node: Node) -> None:
         layer: RuleLayer = node.target
-        values, out = node.inputs, node.outputs
+        if layer.calls:
+            self.called(node, layer)
+            return
+        mask = node.kwargs.get("mask")
+        values, out = [v for v in node.inputs if v is not mask], node.outputs
         shapes = [tuple(v.shape) for v in values]
         special = {"Flatten": self.flatten, "Reshape": self.reshape}.get(layer.class_name)
         if special is not None:
@@ -219,18 +225,35 @@ class Lowering:
         layouts = {self.layout[id(v)] for v in values if len(v.shape) > 2}
         wanted = building.wish(layer, shapes, "first" if "first" in layouts else "last")
         inputs = tuple(self.get(v, wanted) for v in values)
-        module = layer.make_for(shapes, wanted)
+        module = layer.make_for(shapes, wanted, masked=mask is not None)
         weights = self.weights(layer, module, shapes, flat)
         if layer.class_name in ("Activation", "Identity"):
             made, path = inputs[0], None
         else:
             path = self.add_module(layer, layer.name, module)
-            made = self.graph.call_module(path, inputs)
+            options: dict[str, Any] = {"mask": self.get(mask, "last")} if isinstance(mask, Symbol) else {}
+            made = self.graph.call_module(path, inputs, options)
             self.force(node, path)
         self.note(layer, path, weights)
         made, wanted = self.activate(layer, made, wanted, out)
         keeps = flat if flat is not None and layer.class_name != "Dense" else None
         self.put(out, made, wanted, keeps)
+
+    def called(self, node: Node, layer: RuleLayer) -> None:
+        """A layer whose module takes all arguments of the call, in TensorFlow's order."""
+        assert layer.module is not None
+        path = self.add_module(layer, layer.name, layer.module)
+        named = {
+            k: v for k, v in layer._named(node.args, node.kwargs).items() if k != "training" and v is not None
+        }
+        first, *rest = named.items()
+        values = replaced(dict(rest), lambda s: self.get(self.tf_order(s), "last"))
+        made = self.graph.call_module(
+            path, (replaced(first[1], lambda s: self.get(self.tf_order(s), "last")),), values
+        )
+        self.force(node, path)
+        self.note(layer, path, record(of_layer(layer, layer.module)))
+        self.put_all(node.outputs, made, "last")
 
     def force(self, node: Node, path: str) -> None:
         training = node.kwargs.get("training")
@@ -241,9 +264,7 @@ class Lowering:
         self, layer: RuleLayer, module: nn.Module, shapes: Any, flat: tuple[int, ...] | None
     ) -> dict[str, Any]:
         """The record's weights: variable -> [parameter, pattern, sizes]."""
-        made: dict[str, Any] = {}
-        for variable, (path, pattern) in building.weights_of(layer, module).items():
-            made[variable] = [path, pattern, building.sizes_for(pattern, max(shapes, key=len))]
+        made: dict[str, Any] = record(of_layer(layer, module)) if layer.stateful else {}
         if layer.class_name == "Dense":
             if layer.flat not in (None, flat) or (layer.flat is None and flat and len(layer._nodes) > 1):
                 raise NotImplementedError(f"Dense layer {layer.name} reads flattened images in two orders")
@@ -335,7 +356,13 @@ class Lowering:
         if boundary is None:
 
             def pick(s: Symbol) -> fx.Node:
-                return self.get(self.tf_order(s), "first" if len(s.shape) > 3 else "last")
+                made = self.get(self.tf_order(s), "first" if len(s.shape) > 3 else "last")
+                mask = masks.of(s)
+                return (
+                    made
+                    if mask is None
+                    else self.graph.call_function(masks.with_mask, (made, self.get(mask, "last")))
+                )
 
             made = self.graph.call_module(path, replaced(node.args, pick), replaced(kwargs, pick))
             self.put_all(node.outputs, made, "own")

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from tfport.compat.keras import building
+from tfport.compat.keras import building, masks, parts
 from tfport.compat.keras.layer import Layer
 from tfport.compat.keras.lowering import lower, make_input, ordered
 from tfport.compat.keras.summary import summary_text
 from tfport.compat.keras.symbol import NAMES, Node, Symbol, attach, replaced, symbols_in
-from tfport.layers.order import keras_order
+from tfport.layers.masks import TAKES
 
 TRAINING_ADVICE = (
     "write the training loop in torch: for x, y in loader: loss = loss_fn(model(x), y); loss.backward(); "
@@ -201,10 +201,10 @@ class Functional(fx.GraphModule, Model):
         self.boundary = (made.boundary_inputs, made.boundary_outputs)
         self.forced = made.forced
         self.nodes_in_order = made.order
-        self.layer_order = _layer_order(flat, outputs)
+        self.layer_order = parts.layer_order(flat, outputs)
         if isinstance(self, Sequential):  # Keras' Sequential.layers leaves the input out
             self.layer_order = [layer for layer in self.layer_order if not isinstance(layer, InputLayer)]
-        self.tfport_layers = _records(self.layer_order, made.records)
+        self.tfport_layers = parts.records(self.layer_order, made.records)
         self.graph = made.graph
         self.built = True
         self.train(self.training)
@@ -214,11 +214,15 @@ class Functional(fx.GraphModule, Model):
         """The model record: layers, weights with patterns, layouts of inputs and outputs."""
         kind = "sequential" if isinstance(self, Sequential) else "functional"
         arguments = [
-            {"where": f"{self.name}.forward", "argument": s.name, "layout": _change(len(s.shape), layout)}
+            {
+                "where": f"{self.name}.forward",
+                "argument": s.name,
+                "layout": parts.change(len(s.shape), layout),
+            }
             for s, layout in zip(symbols_in(self.inputs_structure), self.boundary[0])
         ]
         results = [
-            {"where": f"{self.name}.forward", "result": i, "layout": _change(len(s.shape), layout)}
+            {"where": f"{self.name}.forward", "result": i, "layout": parts.change(len(s.shape), layout)}
             for i, (s, layout) in enumerate(zip(symbols_in(self.outputs_structure), self.boundary[1]))
         ]
         return {"version": 1, "layout": self.boundary_layout, "models": {self.name: {"kind": kind, "layers": self.tfport_layers}},
@@ -259,6 +263,11 @@ class Functional(fx.GraphModule, Model):
 
     def record_call(self, values: list[Any], kwargs: dict[str, Any]) -> Any:
         """The model as a layer of another one."""
+        if masks.any_in(values) and any(layer.class_name in TAKES for layer in self._flat_layers()):
+            raise NotImplementedError(
+                f"model {self.name} gets a masked value: call its layers directly, so that its recurrent and attention "
+                "layers see the mask"
+            )
         node = Node("layer", self, tuple(values), dict(kwargs), self.name)
         inner = list(symbols_in(self.inputs_structure))
         if len(inner) != len(node.inputs):
@@ -274,6 +283,13 @@ class Functional(fx.GraphModule, Model):
                 value.shape = type(value.shape)((batch, *value.shape[1:]))
         self._nodes.append(node)
         return attach(shapes, node)
+
+    def _flat_layers(self) -> list[Any]:
+        """All layers, those of models inside too."""
+        found: list[Any] = []
+        for layer in self.layers:
+            found += layer._flat_layers() if isinstance(layer, Functional) else [layer]
+        return found
 
     def shapes_for(self, values: Sequence[Symbol]) -> Any:
         """Output symbols for other input sizes than the model was described with."""
@@ -352,47 +368,10 @@ class Functional(fx.GraphModule, Model):
         return made
 
 
-def _layer_order(inputs: Sequence[Symbol], outputs: Any) -> list[Any]:
-    """The layers between inputs and outputs in Keras' order. Raises ValueError where two have one name."""
-
-    def parents(node: Node) -> list[Node]:
-        return [s.node for s in node.inputs if s.node is not None]
-
-    def operation(node: Node) -> Any:
-        return node if node.kind == "function" or (id(node) in ends and node.kind != "input") else node.target
-
-    starts = [s.node for s in inputs if s.node is not None]
-    ends = {id(node) for node in starts}
-    results = [s.node for s in symbols_in(outputs) if s.node is not None]
-    found = [op for op in keras_order(results, parents, operation, starts) if isinstance(op, Layer)]
-    names = [layer.name for layer in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"layers of one model need names of their own; twice there is {', '.join(twice)}")
-    return found
-
-
-def _records(layers: Sequence[Layer], records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The layers' records in the order of ``layers``; nested models' layers follow their model's place."""
-    made: list[dict[str, Any]] = []
-    for layer in layers:
-        if isinstance(layer, InputLayer):
-            made.append(
-                {"name": layer.name, "class": "InputLayer", "path": None, "keras_path": None, "weights": {}}
-            )
-        made += [r for r in records if r["name"] == layer.name or r["name"].startswith(f"{layer.name}/")]
-    return made
-
-
 def _empty_graph() -> fx.Graph:
     graph = fx.Graph()
     graph.output(graph.placeholder("x"))
     return graph
-
-
-def _change(rank: int, layout: str) -> str | None:
-    letters = {4: ("NHWC", "NCHW"), 5: ("NDHWC", "NCDHW")}.get(rank)
-    return f"{letters[0]} -> {letters[1]}" if letters and layout == "first" else None
 
 
 class Sequential(Functional):
@@ -469,21 +448,6 @@ class Sequential(Functional):
         return list(self.stack)
 
 
-def get_source_inputs(tensor: Symbol) -> list[Symbol]:
-    """The inputs that a symbol depends on (``keras.utils.get_source_inputs``)."""
-    found: dict[int, Symbol] = {}
-    seen: set[int] = set()
-    pending = [tensor]
-    while pending:
-        value = pending.pop(0)
-        node = value.node
-        if node is None or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if node.kind == "input":
-            found[id(value)] = value
-        pending.extend(node.inputs)
-    return list(found.values())
-
+get_source_inputs = parts.get_source_inputs
 
 __all__ = ["Functional", "Input", "InputLayer", "Model", "Sequential", "get_source_inputs", "ordered"]

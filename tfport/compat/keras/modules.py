@@ -9,6 +9,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tfport.compat.keras.attention import (
+    AdditiveAttention,
+    Attention,
+    GroupedQueryAttention,
+    MultiHeadAttention,
+)
+from tfport.compat.keras.cells import GRUCell, LSTMCell, SimpleRNNCell
+from tfport.compat.keras.conv_lstm import ConvLSTM
+from tfport.compat.keras.einsum import EinsumDense, ReversibleEmbedding
+from tfport.compat.keras.noise import (
+    Discretization,
+    GaussianDropout,
+    GaussianNoise,
+    MaskedMean,
+    MaskedSoftmax,
+    Masking,
+)
+from tfport.compat.keras.norms import AxesNorm, GroupNorm, RMSNorm, SpectralNorm, UnitNorm
+from tfport.compat.keras.recurrent import GRU, LSTM, RNN, Bidirectional, SimpleRNN
 from tfport.compat.keras.windows import (
     CausalConv1d,
     CutConvTranspose1d,
@@ -26,22 +45,42 @@ from tfport.compat.keras.windows import (
 )
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "Average",
+    "AxesNorm",
     "BatchNorm",
+    "Bidirectional",
     "CausalConv1d",
     "Concatenate",
+    "ConvLSTM",
     "Crop",
     "CutConvTranspose1d",
     "CutConvTranspose2d",
     "CutConvTranspose3d",
+    "Discretization",
     "Dot",
     "Dropout",
+    "EinsumDense",
     "Flatten",
+    "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalMaxPool",
+    "GroupNorm",
+    "GroupedQueryAttention",
+    "LSTMCell",
     "LayerNorm",
+    "MaskedMean",
+    "MaskedSoftmax",
+    "Masking",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
@@ -51,6 +90,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "ReversibleEmbedding",
     "SameAvgPool1d",
     "SameAvgPool2d",
     "SameAvgPool3d",
@@ -60,8 +100,12 @@ __all__ = [
     "SameMaxPool1d",
     "SameMaxPool2d",
     "SameMaxPool3d",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
+    "SpectralNorm",
     "Subtract",
+    "UnitNorm",
 ]  # fmt: skip
 
 
@@ -117,18 +161,6 @@ class LayerNorm(nn.LayerNorm):
             self.register_parameter("bias", None)
 
 
-class RMSNorm(nn.Module):
-    """RMSNormalization: ``x * rsqrt(mean(x^2) + eps) * weight`` over the last axis."""
-
-    def __init__(self, features: int, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(features))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
-
-
 class Normalization(nn.Module):
     """Normalization: ``(x - mean) / max(sqrt(variance), 1e-7)`` per index of axis ``dim``; inverted on request."""
 
@@ -138,7 +170,11 @@ class Normalization(nn.Module):
         size = () if dim is None or channels is None else (channels,)
         self.dim, self.invert, given = dim, invert, mean is not None
         for name, value, default in (("mean", mean, 0.0), ("variance", variance, 1.0)):
-            made = torch.full(size, default) if value is None else torch.as_tensor(value, dtype=torch.float32)
+            made = (
+                torch.full(size, default)
+                if value is None
+                else torch.as_tensor(value, dtype=torch.get_default_dtype())
+            )
             self.register_buffer(
                 name, made.reshape(-1) if made.numel() == (channels or 0) else made, not given
             )

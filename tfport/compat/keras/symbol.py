@@ -42,10 +42,11 @@ class Node:
     ) -> None:
         self.kind, self.target, self.args, self.kwargs, self.name = kind, target, args, kwargs, name
         self.outputs: Any = None
+        self.masks: list[Symbol] = []  # of the inputs, where an own layer may look at them
 
     @property
     def inputs(self) -> list[Symbol]:
-        return list(symbols_in((self.args, self.kwargs)))
+        return [*symbols_in((self.args, self.kwargs)), *self.masks]
 
 
 class Symbol:
@@ -156,10 +157,11 @@ def replaced(value: Any, function: Callable[[Symbol], Any]) -> Any:
 
 
 def stand_ins(value: Any, batch: int, order: Callable[[Sequence[Any]], Sequence[Any]] = tuple) -> Any:
-    """The nested value with zeros for symbols; unknown sizes become ``batch``."""
+    """The nested value with zeros for symbols; unknown sizes become ``batch``, float32 is torch's default dtype."""
 
     def zeros(symbol: Symbol) -> torch.Tensor:
-        dtype = getattr(torch, str(symbol.dtype).removeprefix("torch."))
+        name = str(symbol.dtype).removeprefix("torch.")
+        dtype = torch.get_default_dtype() if name == "float32" else getattr(torch, name)
         return torch.zeros([batch if n is None else n for n in order(symbol.shape)], dtype=dtype)
 
     return replaced(value, zeros)
