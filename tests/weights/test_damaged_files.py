@@ -1,4 +1,8 @@
-"""Damaged files: truncated anywhere, bytes flipped anywhere. One clear error or the right values, never a crash."""
+"""Damaged files: truncated anywhere, bytes flipped anywhere. One clear error or the right values, never a crash.
+
+Some 11,000 cases: each byte of two indexes flipped twice and each of their truncations (6,200), a shard's flips and
+truncations (4,200), .keras and HDF5 files (700); V1 checkpoints and frozen graphs are in test_matrix.py (280).
+"""
 
 import pathlib
 import random
@@ -8,6 +12,7 @@ import sys
 
 import numpy as np
 import pytest
+from tables import number, table
 from twins import FOLDER
 
 from tfport.weights import WeightsError, read_checkpoint
@@ -41,12 +46,12 @@ def test_every_byte_of_an_index_flipped(tmp_path, name):
     data = index.read_bytes()
     rng = random.Random(1)
     refused = 0
-    for at in range(len(data)):
+    for at in sorted([*range(len(data))] * 2):
         index.write_bytes(data[:at] + bytes((data[at] ^ (1 << rng.randrange(8)),)) + data[at + 1 :])
         found = values(prefix)
         assert found is None or found == good, at
         refused += found is None
-    assert refused > len(data) * 0.8  # what is left is padding of the footer
+    assert refused > 2 * len(data) * 0.8  # what is left is padding of the footer
 
 
 @pytest.mark.parametrize("name", ["parts", "many_dtypes"])
@@ -64,7 +69,7 @@ def test_random_flips_in_the_data_of_a_bundle(tmp_path):
     shard = next(tmp_path.glob("many_dtypes.data-*"))
     data = shard.read_bytes()
     rng = random.Random(2)
-    for _ in range(400):
+    for _ in range(2000):
         at = rng.randrange(len(data))
         shard.write_bytes(data[:at] + bytes((data[at] ^ (1 << rng.randrange(8)),)) + data[at + 1 :])
         assert values(prefix) is None, at
@@ -74,7 +79,7 @@ def test_every_truncation_of_a_shard(tmp_path):
     prefix = put(tmp_path, "many_dtypes")
     shard = next(tmp_path.glob("many_dtypes.data-*"))
     data = shard.read_bytes()
-    for size in range(0, len(data), 7):
+    for size in range(len(data)):
         shard.write_bytes(data[:size])
         assert values(prefix) is None, size
 
@@ -200,20 +205,11 @@ def test_a_zip_of_something_else_and_a_zip_bomb(tmp_path):
         read_checkpoint(path)
 
 
-def test_a_v1_checkpoint_is_named_as_such(tmp_path):
-    """The same table, with SavedTensorSlices under the empty key."""
-    from tfport.weights.sstable import MAGIC, masked_crc
-
-    def block(entries):
-        body = b"".join(bytes((0, len(k), len(v))) + k + v for k, v in entries) + bytes(4) + b"\1\0\0\0"
-        return body + b"\0" + masked_crc(body + b"\0").to_bytes(4, "little"), len(body)
-
-    data, size = block([(b"", b"\x0a\x02ab")])
-    index, index_size = block([(b"a", bytes((0, size)))])
-    footer = bytes((len(data), 0, len(data), index_size))
+def test_a_v1_checkpoint_with_a_damaged_list_of_tensors(tmp_path):
+    """The table is whole, the SavedTensorSlices under its empty key is not."""
     path = tmp_path / "model.ckpt"
-    path.write_bytes(data + index + footer + bytes(40 - len(footer)) + MAGIC)
-    with pytest.raises(WeightsError, match="a V1 checkpoint"):
+    path.write_bytes(table([(b"", b"\x0a\x02ab")]))
+    with pytest.raises(WeightsError, match=r"model.ckpt: a field runs past the end"):
         read_checkpoint(path)
 
 
@@ -229,8 +225,8 @@ def test_a_snappy_index_is_read(tmp_path):
     data = pathlib.Path(f"{prefix}.index").read_bytes()
     at, numbers = len(data) - FOOTER, []
     for _ in range(4):
-        number, at = varint(data, at, len(data))
-        numbers.append(number)
+        value, at = varint(data, at, len(data))
+        numbers.append(value)
     index = data[numbers[2] : numbers[2] + numbers[3]]
     key_length, handle_length = index[1], index[2]
     handle = index[3 + key_length : 3 + key_length + handle_length]
@@ -238,18 +234,9 @@ def test_a_snappy_index_is_read(tmp_path):
     size, _ = varint(handle, at, len(handle))
     packed = bytes(cramjam.snappy.compress_raw(data[offset : offset + size])) + b"\1"
     first = packed + masked_crc(packed).to_bytes(4, "little")
-    body = index[:2] + bytes((1 + len(number_bytes(len(packed) - 1)),)) + index[3 : 3 + key_length]
-    body += b"\0" + number_bytes(len(packed) - 1) + bytes(4) + b"\1\0\0\0" + b"\0"
+    body = index[:2] + bytes((1 + len(number(len(packed) - 1)),)) + index[3 : 3 + key_length]
+    body += b"\0" + number(len(packed) - 1) + bytes(4) + b"\1\0\0\0" + b"\0"
     second = body + masked_crc(body).to_bytes(4, "little")
-    footer = b"\0\0" + number_bytes(len(first)) + number_bytes(len(body) - 1)
+    footer = b"\0\0" + number(len(first)) + number(len(body) - 1)
     pathlib.Path(f"{prefix}.index").write_bytes(first + second + footer.ljust(40, b"\0") + MAGIC)
     assert values(prefix) == good
-
-
-def number_bytes(value):
-    """A varint."""
-    found = bytearray()
-    while value > 127:
-        found.append(value & 127 | 128)
-        value >>= 7
-    return bytes((*found, value))

@@ -360,7 +360,7 @@ def test_a_plain_module_is_filled_in_the_order_of_its_layers():
     found |= {"y/kernel": rng.random((3, 3, 4, 4)).astype("f4"), "y/bias": rng.random(4).astype("f4")}
     module = Plain()
     report = load_weights(module, found)
-    assert report.matched_by == ("order",)
+    assert report.matched_by == ("structure and order",)
     np.testing.assert_array_equal(
         module.last.weight.detach().numpy(), found["y/kernel"].transpose(3, 2, 0, 1)
     )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfport.weights import WeightsError
-from tfport.weights.patterns import apply, plan, source_shape
+from tfport.weights.patterns import ZEROS, apply, plan, source_shape, view
 
 PATTERNS = (
     "h w i o -> o i h w", "h w c m -> (c m) 1 h w", "i o -> o i", "c -> c", "(h w c) o -> o (c h w)",
@@ -58,7 +58,35 @@ def test_height_and_width_together_need_no_size():
 
 def test_permutations_of_big_arrays_are_views():
     array = np.zeros((3, 3, 8, 8), "float32")
-    assert np.shares_memory(apply(plan("h w i o -> o i h w", array.shape, {}), array), array)
+    assert np.shares_memory(view(plan("h w i o -> o i h w", array.shape, {}), array), array)
+
+
+def test_blocks_along_an_axis_are_put_into_another_order():
+    array = np.arange(2 * 12).reshape(2, 12)
+    z, r, h = np.split(array, 3, axis=1)
+    sizes = {"g": [1, 0, 2]}
+    moves = plan("i (g o) -> (g o) i", array.shape, sizes)
+    np.testing.assert_array_equal(apply(moves, array), np.concatenate([r, z, h], axis=1).T)
+    assert moves.target == (12, 2) and source_shape("i (g o) -> (g o) i", (12, 2), sizes) == (2, 12)
+    with pytest.raises(WeightsError, match="no multiple of 3"):
+        plan("i (g o) -> (g o) i", (2, 13), sizes)
+
+
+def test_one_index_of_an_axis_is_picked():
+    array = np.arange(2 * 12).reshape(2, 12)
+    z, r, h = np.split(array[1], 3)
+    sizes = {"g": (1, 0, 2)}
+    np.testing.assert_array_equal(
+        apply(plan("1:2 (g o) -> (g o)", array.shape, sizes), array), np.concatenate([r, z, h])
+    )
+    np.testing.assert_array_equal(apply(plan("0:2 g -> g", array.shape, {}), array), array[0])
+    assert source_shape("0:2 g -> g", (12,), {}) == (2, 12)
+    with pytest.raises(WeightsError, match="an axis has 3 values, the pattern wants 2"):
+        plan("0:2 g -> g", (3, 12), {})
+
+
+def test_zeros_read_nothing():
+    assert source_shape(ZEROS, (4,), {}) is None
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from tfport.weights.detect import read_checkpoint
     from tfport.weights.errors import WeightsError
     from tfport.weights.loading import load_weights
+    from tfport.weights.optimizer import OptimizerReport, load_optimizer
     from tfport.weights.report import Report
 
-__all__ = ["Report", "WeightsError", "load_weights", "read_checkpoint"]
+__all__ = ["OptimizerReport", "Report", "WeightsError", "load_optimizer", "load_weights", "read_checkpoint"]
 
-_HOME = {"Report": "report", "WeightsError": "errors", "load_weights": "loading", "read_checkpoint": "detect"}
+_HOME = {"OptimizerReport": "optimizer", "Report": "report", "WeightsError": "errors", "load_optimizer": "optimizer",
+         "load_weights": "loading", "read_checkpoint": "detect"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

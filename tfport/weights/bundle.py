@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import math
 import os
 import re
 
 import numpy as np
 
 from tfport.weights import objectgraph
-from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.checkpoint import Checkpoint, Entry, Unchecked
 from tfport.weights.dtypes import STRING, dtype_of, name_of
 from tfport.weights.errors import WeightsError
 from tfport.weights.files import mapped
 from tfport.weights.names import describe
+from tfport.weights.slices import extents_of, places, shape_of, slice_key
 from tfport.weights.sstable import entries, masked_crc
-from tfport.weights.wire import fields, signed64, varint
+from tfport.weights.wire import fields, varint
 
 __all__ = ["prefix_of", "read_bundle"]
 
@@ -68,7 +70,11 @@ def read_bundle(prefix: str, *, verify: bool = True) -> Checkpoint:
         if item is None:
             raise WeightsError(f"{index}: a tensor's name is not UTF-8: {name}")
         about = facts.get(name) or describe(name)
-        listed.append(Entry(name, item.shape, name_of(item.dtype), lambda n=name: data.tensor(n), **about))  # type: ignore[misc]
+        read = lambda n=name: data.tensor(n)  # type: ignore[misc]  # noqa: E731
+        unchecked = None
+        if verify and not item.slices and item.dtype != STRING:
+            unchecked = Unchecked(lambda i=item: data.whole(i, False), lambda i=item: data.check(i))  # type: ignore[misc]
+        listed.append(Entry(name, item.shape, name_of(item.dtype), read, unchecked=unchecked, **about))
     return Checkpoint(prefix, "V2 checkpoint", listed, orders)
 
 
@@ -105,9 +111,9 @@ def _stored(value: bytes) -> _Stored:
     found: dict = {"slices": []}
     for number, item in fields(value):
         if number == 2 and isinstance(item, bytes):
-            found["shape"] = _shape(item)
+            found["shape"] = shape_of(item)
         elif number == 7 and isinstance(item, bytes):
-            found["slices"].append(_extents(item))
+            found["slices"].append(extents_of(item))
         elif number in (1, 3, 4, 5, 6) and isinstance(item, int):
             found[("", "dtype", "", "shard", "offset", "size", "crc")[number]] = item
         else:
@@ -116,51 +122,6 @@ def _stored(value: bytes) -> _Stored:
             )
     found["slices"] = tuple(found["slices"])
     return _Stored(**found)
-
-
-def _shape(message: bytes) -> tuple[int, ...]:
-    """A TensorShapeProto without unknown sizes."""
-    sizes = []
-    for number, item in fields(message):
-        if number == 3:
-            raise WeightsError("a tensor of unknown rank: the file is damaged")
-        if number == 2 and isinstance(item, bytes):
-            size = signed64(next((v for n, v in fields(item) if n == 1 and isinstance(v, int)), 0))
-            if size < 0:
-                raise WeightsError("a tensor with a negative size: the file is damaged")
-            sizes.append(size)
-    return tuple(sizes)
-
-
-def _extents(message: bytes) -> tuple[tuple[int, int], ...]:
-    """A TensorSliceProto as (start, length) per axis; length -1 where the slice takes the whole axis."""
-    extents = []
-    for number, item in fields(message):
-        if number == 1 and isinstance(item, bytes):
-            parts = {n: signed64(v) for n, v in fields(item) if isinstance(v, int)}
-            extents.append((parts.get(1, 0), parts.get(2, -1)))
-    return tuple(extents)
-
-
-def _slice_key(name: bytes, extents: tuple[tuple[int, int], ...]) -> bytes:
-    """The key under which a slice of a partitioned variable lies (OrderedCode of name, rank, extents)."""
-    escaped = b"".join({0: b"\0\xff", 255: b"\xff\0"}.get(byte, bytes((byte,))) for byte in name)
-    key = b"\0" + escaped + b"\0\1" + _increasing(len(extents))
-    return key + b"".join(_signed(start) + _signed(length) for start, length in extents)
-
-
-def _increasing(value: int) -> bytes:
-    digits = value.to_bytes((value.bit_length() + 7) // 8, "big")
-    return bytes((len(digits),)) + digits
-
-
-def _signed(value: int) -> bytes:
-    """An int64 so that bytes sort as numbers: n bytes hold -2**(7n-1) <= value < 2**(7n-1)."""
-    size = 1
-    while not -(1 << (7 * size - 1)) <= value < 1 << (7 * size - 1):
-        size += 1
-    header = ((1 << size) - 1) << (8 * size - size)  # `size` leading ones, flipped against the sign bits
-    return ((value & ((1 << 8 * size) - 1)) ^ header).to_bytes(size, "big")
 
 
 class _Data:
@@ -198,27 +159,30 @@ class _Data:
             return self.whole(item)
         return self.assembled(key, item)
 
-    def whole(self, item: _Stored) -> np.ndarray:
+    def whole(self, item: _Stored, verify: bool | None = None) -> np.ndarray:
         """A tensor that lies in one piece, as a view of the map."""
+        verify = self.verify if verify is None else verify
         dtype = dtype_of(name_of(item.dtype))
         data = self.bytes_of(item)
-        count = 1
-        for size in item.shape:
-            count *= size
         if item.dtype == STRING:
-            return _strings(data, count, item, self.verify)
-        if count * dtype.itemsize != item.size:
+            return _strings(data, math.prod(item.shape), item, verify)
+        if math.prod(item.shape) * dtype.itemsize != item.size:
             raise WeightsError(
                 f"{item.size} bytes are no {name_of(item.dtype)} tensor of shape {item.shape}: damaged"
             )
-        if self.verify and masked_crc(data) != item.crc:
-            raise WeightsError(
-                f"crc mismatch in {os.path.basename(self.name(item.shard))}: the file is damaged"
-            )
-        array = np.frombuffer(data, dtype) if count else np.empty(0, dtype)
+        if verify:
+            self.check(item)
+        array = np.frombuffer(data, dtype) if len(data) else np.empty(0, dtype)
         array = array.reshape(item.shape)
         array.flags.writeable = False
         return array
+
+    def check(self, item: _Stored) -> None:
+        """Raise WeightsError where the bytes of a tensor do not have the crc that the index says."""
+        if masked_crc(self.bytes_of(item)) != item.crc:
+            raise WeightsError(
+                f"crc mismatch in {os.path.basename(self.name(item.shard))}: the file is damaged"
+            )
 
     def assembled(self, key: bytes, item: _Stored) -> np.ndarray:
         """A partitioned variable, put together from its slices, which must cover it exactly once."""
@@ -227,24 +191,16 @@ class _Data:
         for size in item.shape:
             total *= size
         for extents in item.slices:
-            part = self.stored.get(_slice_key(key, extents))
+            part = self.stored.get(slice_key(key, extents))
             if part is None:
                 raise WeightsError(f"the slice {extents} of this partitioned variable is missing")
-            where, count = [], 1
-            if len(extents) != len(item.shape):
-                raise WeightsError("a slice of another rank than its variable: the file is damaged")
-            for (start, length), size in zip(extents, item.shape, strict=True):
-                length = size - start if length < 0 else length
-                if start < 0 or length < 0 or start + length > size:
-                    raise WeightsError(f"the slice {extents} does not lie in shape {item.shape}: damaged")
-                where.append(slice(start, start + length))
-                count *= length
+            where = places(extents, item.shape)
             if part.dtype != item.dtype or part.shape != tuple(s.stop - s.start for s in where):
                 raise WeightsError(
                     f"the slice {extents} has another shape or dtype than its variable says: damaged"
                 )
-            pieces.append((tuple(where), part))
-            covered += count
+            pieces.append((where, part))
+            covered += math.prod(part.shape)
         if covered != total:
             raise WeightsError(
                 f"its slices hold {covered} of {total} values: damaged, or a merge that lost a part"

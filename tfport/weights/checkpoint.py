@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from tfport.weights.errors import WeightsError
 
-__all__ = ["Checkpoint", "Entry", "plain"]
+__all__ = ["Checkpoint", "Entry", "Unchecked", "plain"]
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Unchecked:
+    """Reading and checking a tensor apart: ``check`` raises WeightsError where the values are damaged."""
+
+    read: Callable[[], np.ndarray]
+    check: Callable[[], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +42,7 @@ class Entry:
     variable: str | None = None
     index: int | None = None
     ignored: str = ""
+    unchecked: Unchecked | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def nbytes(self) -> int | None:
@@ -60,13 +72,25 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     def __getitem__(self, key: str) -> np.ndarray:
         entry = self.entries[key]
-        try:
-            array = entry.read()
-        except WeightsError as error:
-            raise WeightsError(f"{self.path}: {key}: {error}") from None
+        array = self._said(key, entry.read)
         if array.shape != entry.shape:
             raise WeightsError(f"{self.path}: {key}: holds shape {array.shape}, its entry says {entry.shape}")
         return array
+
+    def apart(self, key: str) -> tuple[Callable[[], np.ndarray], Callable[[], None] | None]:
+        """How to read a tensor, and how to check it beside that, for who does both at once; None where reading
+        checks."""
+        entry = self.entries[key]
+        if entry.unchecked is None:
+            return (lambda: self[key]), None
+        unchecked = entry.unchecked
+        return (lambda: self._said(key, unchecked.read)), (lambda: self._said(key, unchecked.check))
+
+    def _said(self, key: str, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except WeightsError as error:
+            raise WeightsError(f"{self.path}: {key}: {error}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)

@@ -2,55 +2,96 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, overload
 
 from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.choosing import changed, chosen, size_in_bytes
 from tfport.weights.detect import read_checkpoint
 from tfport.weights.errors import WeightsError
-from tfport.weights.writing import Tensor, write
+from tfport.weights.progress import bar
+from tfport.weights.report import Report
+from tfport.weights.writers import ENDINGS, Tensor, Writing, write
 
-__all__ = ["Outcome", "run"]
+__all__ = ["Options", "Outcome", "array_of", "compared", "run"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What to print: as text and as data for JSON."""
+    """What to print, as text and as data for JSON, and the exit status."""
 
     text: str
     data: dict[str, Any]
+    status: int = 0
 
     def show(self, format: str) -> str:
         """The outcome in ``format``, text or json."""
         return json.dumps(self.data, indent=2) if format == "json" else self.text
 
 
-def run(path: str, *, output: str | None = None, module: str | None = None, listing: bool = False,
-        record: str | None = None, strict: bool = True) -> Outcome:  # fmt: skip
-    """The command's logic; WeightsError says what is wrong.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the command line asks for besides the checkpoint; see ``tfport weights --help``."""
+
+    output: str | None = None
+    module: str | None = None
+    listing: bool = False
+    record: str | None = None
+    strict: bool = True
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    dtype: str | None = None
+    shard_size: str | None = None
+    jobs: int = 2
+    map: str | None = None
+    write_map: str | None = None
+    ema: bool = False
+    optimizer: bool = False
+
+
+def run(path: str, **options: Any) -> Outcome:
+    """The command's logic; ``options`` are the fields of `Options`. WeightsError says what is wrong.
 
     ``module`` is ``FILE.py:NAME``, a class or builder without arguments, or an instance; that file is then
     imported. With it the output is the module's state_dict; without it the tensors keep TensorFlow's names
     and layouts.
     """
-    if output is not None:
-        _check_output(output, path)
-    if module is None:
+    given = Options(**options)
+    if given.output is not None:
+        _check_output(given.output, path)
+    elif given.dtype or given.shard_size:
+        raise WeightsError("--dtype and --shard-size change what is written: name a file with -o")
+    if given.module is None:
+        wrong = [n for n in ("map", "write_map", "ema", "optimizer", "record") if getattr(given, n)]
+        if wrong:
+            raise WeightsError(
+                f"--{wrong[0].replace('_', '-')} is about a module: name it with --module FILE.py:NAME"
+            )
         checkpoint = read_checkpoint(path)
-        if output is None or listing:
-            return _listed(checkpoint)
-        return _exported(checkpoint, output)
-    return _converted(path, output, module, record, strict)
+        if given.output is None or given.listing:
+            return _listed(checkpoint, given)
+        return _exported(checkpoint, given)
+    return _converted(path, given)
+
+
+def compared(a: str, b: str) -> Outcome:
+    """``--diff A B``. The outcome's status is 1 where they differ."""
+    from tfport.weights.differing import diff
+
+    found = diff(a, b)
+    return Outcome(str(found), found.as_dict(), 0 if found.equal else 1)
 
 
 def _check_output(output: str, path: str) -> None:
     folder = os.path.dirname(output) or "."
-    if not output.endswith((".safetensors", ".pt", ".pth")):
-        raise WeightsError(f"{output}: the output must end in .safetensors, .pt or .pth")
+    if not output.endswith(ENDINGS):
+        raise WeightsError(f"{output}: the output must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
     if not os.path.isdir(folder):
         raise WeightsError(f"{output}: there is no folder {folder}")
     if os.path.isdir(output) or (
@@ -59,9 +100,21 @@ def _check_output(output: str, path: str) -> None:
         raise WeightsError(f"{output}: is a folder, or the checkpoint itself")
 
 
-def _listed(checkpoint: Checkpoint) -> Outcome:
+def _write(given: Options, tensors: dict[str, Tensor], metadata: dict[str, str]) -> tuple[int, list[str]]:
+    """Write what is chosen; the bytes of the values and the files."""
+    assert given.output is not None
+    size = None if given.shard_size is None else size_in_bytes(given.shard_size, "--shard-size")
+    kept = changed(tensors, given.select, given.exclude, given.dtype)
+    total = sum(tensor.nbytes for tensor in kept.values())
+    with bar(total, os.path.basename(given.output)) as told:
+        files = write(given.output, kept, metadata, Writing(size, given.jobs, told))
+    return total, files
+
+
+def _listed(checkpoint: Checkpoint, given: Options) -> Outcome:
     rows = []
-    for entry in checkpoint.entries.values():
+    names = chosen(list(checkpoint.entries), given.select, given.exclude)
+    for entry in (checkpoint.entries[name] for name in names):
         rows.append({
             "name": entry.key, "shape": list(entry.shape), "dtype": entry.dtype, "bytes": _bytes(entry),
             "layer": entry.layers[0] if entry.layers else None, "variable": entry.variable,
@@ -87,7 +140,7 @@ def _bytes(entry: Entry) -> int | None:
         return None
 
 
-def _exported(checkpoint: Checkpoint, output: str) -> Outcome:
+def _exported(checkpoint: Checkpoint, given: Options) -> Outcome:
     """The weights under TensorFlow's names, in its layouts."""
     kept = [entry for entry in checkpoint.entries.values() if not entry.ignored and entry.dtype != "string"]
     if not kept:
@@ -95,40 +148,109 @@ def _exported(checkpoint: Checkpoint, output: str) -> Outcome:
     full = [f"{e.layers[0]}/{e.variable}" if e.layers and e.variable else "" for e in kept]
     names = full if all(full) and len(set(full)) == len(full) else [e.key for e in kept]
     tensors = {
-        name: Tensor(entry.shape, entry.dtype, lambda key=entry.key: checkpoint[key])  # type: ignore[misc]
-        for name, entry in zip(names, kept, strict=True)
+        name: Tensor(e.shape, e.dtype, *checkpoint.apart(e.key)) for name, e in zip(names, kept, strict=True)
     }
-    size = write(output, tensors, {"source": "tensorflow", "layout": "tensorflow"})
+    size, files = _write(given, tensors, {"source": "tensorflow", "layout": "tensorflow"})
     left = len(checkpoint) - len(kept)
     text = (
-        f"{output}: {len(kept)} tensors, {size:,} bytes, under TensorFlow's names and in TensorFlow's layouts"
+        f"{given.output}: {len(kept)} tensors, {size:,} bytes, under TensorFlow's names and in TensorFlow's layouts"
         f" (for a state_dict: --module FILE.py:NAME); {left} left out (optimizer, counters, strings)"
     )
-    return Outcome(text, {"output": output, "layout": "tensorflow", "tensors": list(tensors), "bytes": size})
+    data = {
+        "output": given.output,
+        "files": files,
+        "layout": "tensorflow",
+        "tensors": list(tensors),
+        "bytes": size,
+    }
+    return Outcome(text, data)
 
 
-def _converted(path: str, output: str | None, module: str, record: str | None, strict: bool) -> Outcome:
+def _converted(path: str, given: Options) -> Outcome:
     """The weights as the module's state_dict."""
+    assert given.module is not None
+    if given.write_map is not None:
+        return _mapped(path, given)
+    if given.output is not None and not given.optimizer and given.strict:
+        streamed = _streamed(path, given)
+        if streamed is not None:
+            return streamed
     from tfport.weights.loading import load_weights
 
-    target, name, beside = build(module)
-    report = load_weights(target, path, strict=strict, record=record or beside, name=name)
+    target, name, beside = build(given.module)
+    record = given.record or beside
+    report = load_weights(
+        target, path, strict=given.strict, record=record, name=name, map=given.map, ema=given.ema
+    )
     data = report.as_dict()
     text = str(report)
-    if output is not None:
+    if given.optimizer:
+        from tfport.weights.optimizer.exporting import export
+
+        assert given.output is not None
+        told, more = export(given.output, target, path, record=record, name=name, map=given.map)
+        return Outcome(f"{text}\n{told}", data | more)
+    if given.output is not None:
         state = target.state_dict()
-        tensors = {key: Tensor(tuple(t.shape), _dtype(t), lambda t=t: _array(t)) for key, t in state.items()}  # type: ignore[misc]
-        size = write(output, tensors, {"format": "pt"})
-        data |= {"output": output, "layout": "torch", "bytes": size}
-        text += f"\n{output}: the state_dict of {report.model}, {len(tensors)} tensors, {size:,} bytes"
+        return _written(given, {key: _tensor(t) for key, t in state.items()}, report)
     return Outcome(text, data)
+
+
+def _written(given: Options, tensors: dict[str, Tensor], report: Report) -> Outcome:
+    size, files = _write(given, tensors, {"format": "pt"})
+    data = report.as_dict() | {"output": given.output, "files": files, "layout": "torch", "bytes": size}
+    told = f"{given.output}: the state_dict of {report.model}, {len(tensors)} tensors, {size:,} bytes"
+    return Outcome(f"{report}\n{told}", data)
+
+
+def _streamed(path: str, given: Options) -> Outcome | None:
+    """The state_dict written from a module that has shapes only; None where it must be built with its values."""
+    from tfport.weights.averages import with_averages
+    from tfport.weights.fitting import fit
+    from tfport.weights.report import report_of
+    from tfport.weights.streaming import state_tensors
+
+    assert given.module is not None
+    made = build(given.module, meta=True)
+    if made is None:
+        return None
+    target, name, beside = made
+    checkpoint = read_checkpoint(path)
+    fitted = fit(target, checkpoint, record=given.record or beside, name=name, map=given.map)
+    if given.ema:
+        checkpoint = with_averages(checkpoint, fitted.trainable())
+    tensors = state_tensors(target, fitted, checkpoint)
+    if tensors is None:
+        return None
+    return _written(given, tensors, report_of(fitted, checkpoint))
+
+
+def _mapped(path: str, given: Options) -> Outcome:
+    """``--write-map``: what goes where, with what is still open."""
+    from tfport.weights.fitting import pair, untold
+    from tfport.weights.mapping_file import write_map
+
+    assert given.module is not None and given.write_map is not None
+    target, name, beside = build(given.module)
+    checkpoint = read_checkpoint(path)
+    _, targets, matching = pair(target, checkpoint, record=given.record or beside, name=name, map=given.map)
+    told = {m.way.target for m in matching.matches} | {w.target for w in matching.zeros}
+    told |= {way.target for _, way in matching.missing}
+    write_map(given.write_map, matching, untold(targets, told), type(target).__name__, checkpoint)
+    still = len(matching.missing) + len(untold(targets, told)) + len(matching.left_over)
+    text = f"{given.write_map}: {len(matching.matches)} tensors matched, {still} still open; edit it and pass --map"
+    return Outcome(text, {"map": given.write_map, "matched": len(matching.matches), "open": still})
+
+
+def _tensor(tensor: Any) -> Tensor:
+    return Tensor(tuple(tensor.shape), _dtype(tensor), lambda: array_of(tensor))
 
 
 def _dtype(tensor: Any) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _array(tensor: Any) -> Any:
+def array_of(tensor: Any) -> Any:
     """A torch tensor as an array of the same bits."""
     import torch
 
@@ -138,9 +260,13 @@ def _array(tensor: Any) -> Any:
     return flat.view(dtype_of(_dtype(tensor))).reshape(tuple(tensor.shape))
 
 
-def build(module: str) -> tuple[Any, str, str | None]:
+@overload
+def build(module: str) -> tuple[Any, str, str | None]: ...
+@overload
+def build(module: str, meta: bool) -> tuple[Any, str, str | None] | None: ...
+def build(module: str, meta: bool = False) -> tuple[Any, str, str | None] | None:
     """Import ``FILE.py:NAME`` and make the module; returns it, the name its record has, and the record beside
-    the file.
+    the file. On torch's meta device (``meta``) it has shapes and no values; None where it cannot be made so.
     """
     file, _, name = module.rpartition(":")
     if not file or not name.isidentifier():
@@ -149,8 +275,33 @@ def build(module: str) -> tuple[Any, str, str | None]:
         )
     if not os.path.isfile(file):
         raise WeightsError(f"--module {module}: {file}: no such file")
+    import torch
     from torch import nn
 
+    found = _found(module, file, name)
+    if isinstance(found, nn.Module):
+        if meta:
+            return None
+        target = found
+    else:
+        try:
+            with torch.device("meta") if meta else contextlib.nullcontext():
+                target = found()
+        except Exception as error:  # whatever the user's code raises: said in one line, with its type
+            if meta:
+                return None
+            raise WeightsError(f"--module {module}: {type(error).__name__}: {error}") from error
+    if not isinstance(target, nn.Module):
+        raise WeightsError(f"--module {module}: {name} gives a {type(target).__name__}, not a torch module")
+    beside = os.path.splitext(file)[0] + ".tfport.json"
+    if getattr(target, "tfport_record", None) is not None or not os.path.isfile(beside):
+        return target, type(target).__name__, None
+    return target, _recorded(beside, (type(target).__name__, name)), beside
+
+
+@functools.lru_cache(maxsize=4)
+def _found(module: str, file: str, name: str) -> Any:
+    """What a file binds a name to; the file is imported once."""
     stem = os.path.splitext(os.path.basename(file))[0]
     spec = importlib.util.spec_from_file_location(stem, os.path.abspath(file))
     if spec is None or spec.loader is None:
@@ -160,22 +311,13 @@ def build(module: str) -> tuple[Any, str, str | None]:
     sys.modules.setdefault(stem, loaded)
     try:
         spec.loader.exec_module(loaded)
-        found = getattr(loaded, name, None)
-        if found is None:
-            raise WeightsError(f"--module {module}: {file} defines no {name}")
-        target = found if isinstance(found, nn.Module) else found()
-    except WeightsError:
-        raise
     except Exception as error:  # whatever the user's code raises: said in one line, with its type
         raise WeightsError(f"--module {module}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(os.path.dirname(os.path.abspath(file)))
-    if not isinstance(target, nn.Module):
-        raise WeightsError(f"--module {module}: {name} gives a {type(target).__name__}, not a torch module")
-    beside = os.path.splitext(file)[0] + ".tfport.json"
-    if getattr(target, "tfport_record", None) is not None or not os.path.isfile(beside):
-        return target, type(target).__name__, None
-    return target, _recorded(beside, (type(target).__name__, name)), beside
+    if not hasattr(loaded, name):
+        raise WeightsError(f"--module {module}: {file} defines no {name}")
+    return getattr(loaded, name)
 
 
 def _recorded(path: str, names: tuple[str, ...]) -> str:

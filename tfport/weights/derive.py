@@ -1,122 +1,249 @@
-"""A record derived from a module alone: its leaf modules in the order of definition, with the usual patterns.
+"""What a module alone tells of its parameters: which layer owns each, its Keras name there, and how its axes move.
 
-What the module cannot tell is refused: the order in which Keras flattened an image before a Linear.
+The pattern comes from the class of the module that owns the parameter, never from a shape that merely fits. What the
+class does not tell is refused: fused projections, recurrent layers of several levels, the order in which Keras
+flattened an image before a Linear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfport.weights.errors import WeightsError
-from tfport.weights.record import Layer, Record, Way
+from tfport.weights.checkpoint import Entry
+from tfport.weights.derive_recurrent import Weight, weights_of
+from tfport.weights.patterns import Sizes
 
-__all__ = ["derive_record"]
+__all__ = ["Slot", "derive", "pattern_for"]
 
 _KERNELS = {1: "w i o -> o i w", 2: "h w i o -> o i h w", 3: "d h w i o -> o i d h w"}
 _TRANSPOSED = {1: "w o i -> i o w", 2: "h w o i -> i o h w", 3: "d h w o i -> i o d h w"}
 _DEPTHWISE = {1: "w c m -> (c m) 1 w", 2: "h w c m -> (c m) 1 h w"}
-
-
-def derive_record(module: Any) -> Record:
-    """The layers of a torch module, guessed from nothing but its leaf modules; WeightsError where that is a
-    guess.
-    """
-    layers, problems = [], []
-    image = 0  # channels of the image value that the next Linear may be fed with
-    for path, child in module.named_modules():
-        if any(True for _ in child.children()) and not _is_leaf(child):
-            own = [n for n, _ in child.named_parameters(recurse=False)]
-            if own:
-                problems.append(
-                    f"{path or type(child).__name__}: parameters {', '.join(own)} of no known layer"
-                )
-            continue
-        found = _ways(child)
-        if found is None:
-            if any(True for _ in child.parameters(recurse=False)):
-                problems.append(
-                    f"{path or 'the module'}: {type(child).__name__} is no layer with known patterns"
-                )
-            continue
-        kind, table = found
-        sizes: dict[str, int] = {}
-        if kind == "Dense" and image:
-            if child.in_features == 0:  # lazy: the kernel must show that nothing spatial was flattened
-                sizes = {"i": image}
-            elif child.in_features != image:
-                problems.append(
-                    f"{path}.weight: a Linear of {child.in_features} inputs after an image of"
-                    f" {image} channels: whether its flattened axes run h w c or c h w cannot be told"
-                )
-            image = 0
-        elif _rank(child):
-            image = int(getattr(child, "out_channels", 0) or getattr(child, "num_features", 0) or image)
-        ways = tuple(
-            Way(variable, f"{path}.{name}" if path else name, pattern, sizes if variable == "kernel" else {})
-            for variable, (name, pattern) in table.items()
-        )
-        layers.append(Layer(path.replace(".", "/") or None, kind, path, None, ways))
-    if problems:
-        raise WeightsError(
-            f"{type(module).__name__} has no record (tfport_record, or <file>.tfport.json beside its"
-            " source), and its weights cannot be placed without one; convert the model, or pass record=",
-            problems,
-        )
-    return Record(
-        type(module).__name__, "derived", tuple(layers), "the module's own layers, in order of definition"
-    )
-
-
-def _is_leaf(child: Any) -> bool:
-    return type(child).__module__.startswith("torch.nn.modules") and _ways(child) is not None
-
-
-def _rank(child: Any) -> int:
-    """Spatial rank of an image layer; 0 for others."""
-    name = type(child).__name__.removeprefix("Lazy")
-    return int(name[-2]) if name[-1:] == "d" and name[-2:-1].isdigit() and "Dropout" not in name else 0
-
-
-def _ways(child: Any) -> tuple[str, dict[str, tuple[str, str]]] | None:
-    """Keras class and table of a torch layer, or None."""
-    name = type(child).__name__.removeprefix("Lazy")
-    for prefix, make in _MAKERS.items():
-        if name.startswith(prefix):
-            kind, table = make(child)
-            return kind, {k: v for k, v in table.items() if _has(child, v[0])}
-    return None
-
-
-def _has(child: Any, name: str) -> bool:
-    return getattr(child, name, None) is not None
-
-
-def _conv(child: Any) -> tuple[str, dict[str, tuple[str, str]]]:
-    rank = len(child.kernel_size)
-    if child.transposed:
-        return f"Conv{rank}DTranspose", {"kernel": ("weight", _TRANSPOSED[rank]), "bias": ("bias", "o -> o")}
-    if child.groups > 1 and child.groups == child.in_channels and rank in _DEPTHWISE:
-        return f"DepthwiseConv{rank}D", {"kernel": ("weight", _DEPTHWISE[rank]), "bias": ("bias", "o -> o")}
-    return f"Conv{rank}D", {"kernel": ("weight", _KERNELS[rank]), "bias": ("bias", "o -> o")}
-
-
-def _batch_norm(child: Any) -> tuple[str, dict[str, tuple[str, str]]]:
-    return "BatchNormalization", {
-        "gamma": ("weight", "c -> c"), "beta": ("bias", "c -> c"),
-        "moving_mean": ("running_mean", "c -> c"), "moving_variance": ("running_var", "c -> c"),
-    }  # fmt: skip
-
-
-def _norm(kind: str) -> Callable[[Any], tuple[str, dict[str, tuple[str, str]]]]:
-    return lambda child: (kind, {"gamma": ("weight", "c -> c"), "beta": ("bias", "c -> c")})
-
-
-_MAKERS: dict[str, Callable[[Any], tuple[str, dict[str, tuple[str, str]]]]] = {
-    "Conv": _conv,
-    "Linear": lambda child: ("Dense", {"kernel": ("weight", "i o -> o i"), "bias": ("bias", "o -> o")}),
-    "BatchNorm": _batch_norm,
-    "LayerNorm": _norm("LayerNormalization"),
-    "GroupNorm": _norm("GroupNormalization"),
-    "Embedding": lambda child: ("Embedding", {"embeddings": ("weight", "n d -> n d")}),
+_DENSE = ("i o -> o i", "i o -> i o")
+_AS_IT_IS = "... -> ..."
+_KERNEL_WORDS = ("weight", "kernel", "proj")
+_PLAIN_ROLES = {
+    "weight": "gamma",
+    "bias": "bias",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
 }
+
+Table = dict[str, tuple[str, str]]  # Keras name -> the parameter's name in its module, and the pattern
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One parameter or buffer: its owner's path and Keras class, its Keras name (``role``; empty for a plain variable),
+    and its place among the owner's ``count`` weights in Keras' order.
+    """
+
+    target: str
+    path: str
+    kind: str
+    role: str
+    pattern: str
+    sizes: Sizes
+    index: int
+    count: int
+    required: bool
+    """Whether it must have a source: all parameters, and the statistics of a norm; other buffers may stay."""
+    tensor: int
+    """The tensor's identity: a tied parameter has several slots."""
+    also: tuple[tuple[str, str, Sizes], ...] = ()
+    """Parameters that the same weight fills too, with their patterns: the second bias of a recurrent layer."""
+
+
+def derive(targets: Mapping[str, Any]) -> tuple[list[Slot], dict[str, str]]:
+    """The slots of a module's tensors (``fitting.Held`` by name) in the order of definition, and for the parameters
+    that no pattern can be told for, why.
+    """
+    slots: list[Slot] = []
+    refused: dict[str, str] = {}
+    tables: dict[int, tuple[str, Table] | None] = {}
+    widths, flattened = _Widths(), {}
+    for target, held in targets.items():
+        owner, path = held.owner, target[: -len(held.name)].rstrip(".")
+        if (recurrent := weights_of(owner)) is not None:
+            kind, weights, reason = recurrent
+            if reason:
+                refused[target] = f"{path or 'the module'}: {reason}"
+            else:
+                slots += _recurrent(target, path, held, kind, weights)
+            continue
+        if id(owner) not in tables:
+            tables[id(owner)] = _table(owner)
+            flattened[id(owner)] = widths.passed(owner)
+        table = tables[id(owner)]
+        if table is None and _is_torch(owner):
+            if held.parameter:
+                name = type(owner).__name__
+                refused[target] = f"{path or 'the module'}: {name} is no layer with known patterns"
+            continue
+        told = {name: (role, pattern) for role, (name, pattern) in table[1].items()} if table else {}
+        if held.name in told:
+            role, pattern = told[held.name]
+            sizes, reason = flattened[id(owner)] if role == "kernel" else ({}, "")
+            if reason:
+                refused[target] = reason
+                continue
+            order = list(told)
+            slots.append(
+                Slot(target, path, table[0] if table else "", role, pattern, sizes, order.index(held.name),
+                     len(order), True, id(held.tensor))
+            )  # fmt: skip
+            continue
+        rank = len(held.tensor.shape) if not _is_lazy(held.tensor) else 2
+        told_by_class = getattr(owner, "tensorflow_layout", False)
+        if rank > 1 and not told_by_class and any(word in held.name.lower() for word in _KERNEL_WORDS):
+            if held.parameter:
+                refused[target] = (
+                    f"{path or 'the module'}: {type(owner).__name__} is no layer with known patterns:"
+                    f" how the axes of {held.name} {list(held.tensor.shape)} lie cannot be told"
+                )
+            continue
+        role = _PLAIN_ROLES.get(held.name, "")
+        kind = type(owner).__name__
+        slots.append(Slot(target, path, kind, role, _AS_IT_IS, {}, -1, 0, held.parameter, id(held.tensor)))
+    return slots, refused
+
+
+def _recurrent(target: str, path: str, held: Any, kind: str, weights: Sequence[Weight]) -> list[Slot]:
+    """The slot of a weight whose first parameter this is; the others follow it."""
+    for weight in weights:
+        (name, pattern, sizes), *rest = weight.places
+        if name == held.name:
+            order = [w.role for w in weights if w.direction == weight.direction]
+            also = tuple((target[: -len(name)] + n, p, s) for n, p, s in rest)
+            place = ".".join(part for part in (path, weight.direction) if part)
+            return [
+                Slot(target, place, kind, weight.role, pattern, sizes, order.index(weight.role), len(order), True,
+                     id(held.tensor), also)
+            ]  # fmt: skip
+    return []
+
+
+def pattern_for(slot: Slot, entry: Entry) -> str:
+    """The slot's pattern for this tensor: TensorFlow has two exact forms of some kernels.
+
+    A dense layer written as a convolution of width 1 has a leading axis of size 1 (GPT-2 of TensorFlow 1); a kernel of
+    as many groups as channels is (..., 1, out) as Conv2D with groups, and (..., channels, multiplier) as DepthwiseConv2D.
+    """
+    if slot.role != "kernel":
+        return slot.pattern
+    if slot.pattern in _DENSE and len(entry.shape) == 3 and entry.shape[0] == 1:
+        return f"1 {slot.pattern}"
+    if slot.pattern in _DEPTHWISE.values() and len(entry.shape) > 2 and entry.shape[-2] == 1:
+        return _KERNELS[len(entry.shape) - 2]
+    return slot.pattern
+
+
+class _Widths:
+    """The widths of the values that the layers so far have made: what may feed the next Linear."""
+
+    def __init__(self) -> None:
+        self.image = 0  # channels of the image that the layer before gave; 0 after a Linear
+        self.images: set[int] = set()
+        self.flat: set[int] = set()
+
+    def passed(self, owner: Any) -> tuple[dict[str, int], str]:
+        """Sizes for a Linear's kernel, and why its order cannot be told; notes what the layer gives."""
+        from torch import nn
+
+        if not isinstance(owner, nn.Linear):
+            channels = int(getattr(owner, "out_channels", 0) or getattr(owner, "num_features", 0))
+            if channels and _rank(owner):
+                self.image = channels
+                self.images.add(channels)
+            width = getattr(owner, "embedding_dim", 0) or getattr(owner, "nf", 0)
+            for size in (width, *(getattr(owner, "normalized_shape", None) or ())):
+                self.flat.add(int(size))
+            return {}, ""
+        image, inputs = self.image, owner.in_features
+        self.image = 0
+        self.flat.add(owner.out_features)
+        if inputs == 0:  # lazy: the kernel must show that nothing spatial was flattened
+            return ({"i": image} if image else {}), ""
+        if image:
+            known, images = {image}, {image}
+        else:
+            known, images = self.flat | self.images, self.images
+        flat = {c for c in images if inputs % c == 0}
+        if inputs in known or not flat:
+            self.flat.add(inputs)
+            return {}, ""
+        return {}, (
+            f"a Linear of {inputs} inputs after an image of {image or max(flat)} channels: whether its flattened"
+            " axes run h w c or c h w cannot be told"
+        )
+
+
+def _is_lazy(tensor: Any) -> bool:
+    from tfport.weights.lazy import is_lazy
+
+    return is_lazy(tensor)
+
+
+def _is_torch(owner: Any) -> bool:
+    """Whether a class of torch itself, other than its lists of plain parameters."""
+    origin = type(owner).__module__
+    return origin.startswith("torch.nn.") and not origin.endswith(".container")
+
+
+def _rank(owner: Any) -> int:
+    """Spatial rank of an image layer; 0 for others."""
+    from torch import nn
+    from torch.nn.modules.batchnorm import _NormBase
+
+    if isinstance(owner, nn.modules.conv._ConvNd):
+        return len(owner.kernel_size)
+    name = type(owner).__name__
+    if isinstance(owner, _NormBase):
+        return int(name[-2]) if name[-1:] == "d" and name[-2:-1].isdigit() else 2
+    return 0
+
+
+def _table(owner: Any) -> tuple[str, Table] | None:
+    """Keras class of a torch layer, and its weights in Keras' order; None where the class tells nothing."""
+    from torch import nn
+    from torch.nn.modules.batchnorm import _NormBase
+
+    if isinstance(owner, nn.modules.conv._ConvNd):
+        found = _conv(owner)
+    elif isinstance(owner, nn.Linear):
+        found = "Dense", {"kernel": ("weight", _DENSE[0]), "bias": ("bias", "o -> o")}
+    elif any(
+        c.__name__ == "Conv1D" and c.__module__.startswith("transformers.") for c in type(owner).__mro__
+    ):
+        found = "Dense", {"kernel": ("weight", _DENSE[1]), "bias": ("bias", "o -> o")}
+    elif isinstance(owner, _NormBase):
+        found = "BatchNormalization", {
+            **_scale(), "moving_mean": ("running_mean", "c -> c"), "moving_variance": ("running_var", "c -> c"),
+        }  # fmt: skip
+    elif isinstance(owner, nn.LayerNorm):
+        found = "LayerNormalization", _scale()
+    elif isinstance(owner, nn.GroupNorm):
+        found = "GroupNormalization", _scale()
+    elif type(owner).__name__ == "RMSNorm" and _is_torch(owner):
+        found = "RMSNormalization", {"gamma": ("weight", "c -> c")}
+    elif isinstance(owner, nn.Embedding | nn.EmbeddingBag):
+        found = "Embedding", {"embeddings": ("weight", "n d -> n d")}
+    else:
+        return None
+    kind, table = found
+    return kind, {role: way for role, way in table.items() if getattr(owner, way[0], None) is not None}
+
+
+def _scale() -> Table:
+    return {"gamma": ("weight", "c -> c"), "beta": ("bias", "c -> c")}
+
+
+def _conv(owner: Any) -> tuple[str, Table]:
+    rank = len(owner.kernel_size)
+    bias = {"bias": ("bias", "o -> o")}
+    if owner.transposed:
+        return f"Conv{rank}DTranspose", {"kernel": ("weight", _TRANSPOSED[rank]), **bias}
+    if owner.groups > 1 and owner.groups == owner.in_channels and rank in _DEPTHWISE:
+        return f"DepthwiseConv{rank}D", {"kernel": ("weight", _DEPTHWISE[rank]), **bias}
+    return f"Conv{rank}D", {"kernel": ("weight", _KERNELS[rank]), **bias}

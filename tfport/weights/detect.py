@@ -18,10 +18,10 @@ def read_checkpoint(path: str | os.PathLike[str], *, verify: bool = True) -> Che
     """Open a TensorFlow or Keras checkpoint without TensorFlow.
 
     ``path`` is a ``.weights.h5``, ``.keras`` or ``.h5`` file, the prefix, index or shard of a V2 checkpoint,
-    a folder with one, or a SavedModel folder. Returns a read-only mapping from the names in the file to
-    arrays in TensorFlow's layout; a value is read (memory-mapped where possible) when it is asked for.
-    ``verify`` checks the stored crc of every tensor read. Raises WeightsError, one line, on anything that is
-    no such file or is damaged.
+    a folder with one, a V1 checkpoint, a SavedModel or TF Hub folder, or a frozen graph. Returns a read-only
+    mapping from the names in the file to arrays in TensorFlow's layout; a value is read (memory-mapped where
+    possible) when it is asked for. ``verify`` checks the stored crc of every tensor read. Raises WeightsError,
+    one line, on anything that is no such file or is damaged.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
@@ -45,7 +45,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, verify: bool = True) -> Che
 
     if bytes(data[-8:]) == MAGIC or path.endswith(".index"):
         if not path.endswith(".index"):
-            return _renamed_index(path, data)
+            return _table(path, data)
         return _bundle(prefix_of(path), verify)
     if re.search(r"\.data-\d{5}-of-\d{5}$", path):
         if os.path.isfile(prefix_of(path) + ".index"):
@@ -55,6 +55,16 @@ def read_checkpoint(path: str | os.PathLike[str], *, verify: bool = True) -> Che
         )
     if os.path.basename(path) == "checkpoint":
         return _folder(os.path.dirname(path) or ".", verify)
+    if os.path.basename(path) == "saved_model.pb":
+        return _folder(os.path.dirname(path) or ".", verify)
+    from tfport.weights.graphdef import looks_like_graph, read_graph
+
+    if looks_like_graph(data):
+        try:
+            return read_graph(data, path)
+        except WeightsError as error:
+            message = str(error)
+            raise WeightsError(message if message.startswith(path) else f"{path}: {message}") from None
     raise WeightsError(f"{path}: not a TensorFlow or Keras checkpoint{_looks_like(path, head)}")
 
 
@@ -101,18 +111,18 @@ def _bundle(prefix: str, verify: bool) -> Checkpoint:
     return read_bundle(prefix, verify=verify)
 
 
-def _renamed_index(path: str, data: memoryview) -> Checkpoint:
-    from tfport.weights.sstable import entries
-    from tfport.weights.wire import fields
+def _table(path: str, data: memoryview) -> Checkpoint:
+    """A table that is not called .index: a V1 checkpoint, or the renamed index of a V2 one."""
+    from tfport.weights.sstable import find
+    from tfport.weights.v1 import is_v1, read_v1
 
     try:
-        header = dict(entries(data)).get(b"", b"")
+        header = find(data, b"") or b""
+        if is_v1(header):
+            return read_v1(path)
     except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
-    if any(number == 1 and isinstance(value, bytes) for number, value in fields(header)):
-        raise WeightsError(
-            f"{path}: a V1 checkpoint (one file): not supported; save it again with tf.compat.v1.train.Saver"
-        )
+        message = str(error)
+        raise WeightsError(message if message.startswith(path) else f"{path}: {message}") from None
     raise WeightsError(
         f"{path}: the index of a V2 checkpoint must be called <prefix>.index, beside <prefix>.data-..."
     )
@@ -150,6 +160,6 @@ def _looks_like(path: str, head: bytes) -> str:
         return " (JSON; a sharded .weights.json is not supported yet)"
     if path.endswith(".safetensors"):
         return " (safetensors is a result, not a source)"
-    if path.endswith(".pb"):
-        return " (frozen graphs are not supported yet)"
+    if path.endswith((".pb", ".pbtxt")):
+        return " (no binary GraphDef: a text graph, or truncated)"
     return " (no magic of HDF5, zip or a V2 index; truncated?)"

@@ -159,7 +159,7 @@ def _held(holder: _Holder, base: str, known: set[str], found: dict[int, str]) ->
             group = next((o for o in options if o not in taken and _there(o, known)), None)
             if group is None:
                 continue
-            if item.number is not None and group in known:
+            if item.number is not None and (group in known or not item.children):
                 found[item.number] = group
             _held(item, f"{group}/", known, found)
 
@@ -210,7 +210,15 @@ def _by_attributes(items: Sequence[tuple[int, Layer]], known: set[str], found: d
                 candidates += [
                     f"{container}/{snake}" + (f"_{rank}" if rank else "") for container in CONTAINERS
                 ]
-        group = next((c for c in candidates if c in known and c not in found.values()), None)
+        inside = any(part for part in layer.parts)
+        group = next(
+            (
+                c
+                for c in candidates
+                if (c in known or (inside and _there(c, known))) and c not in found.values()
+            ),
+            None,
+        )
         if group is not None:
             found[number] = group
 

@@ -20,6 +20,7 @@ CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 """Groups that hold the layers of a model: Keras 3, and the same format as Keras 2.12 to 2.15 wrote it."""
 
 
+_SPECTRAL = re.compile(r"(^|/)spectral_normalization(_\d+)?$")  # its first variable is its layer's kernel
 _NORMALIZATION = re.compile(r"(^|/)normalization(_\d+)?$")  # its third variable counts what it has seen
 
 
@@ -40,7 +41,9 @@ def read_weights_h5(
             entries.append(entry(
                 data, dataset, key=key, layers=(called,) if called else (), paths=(holder,),
                 index=int(leaf) if leaf.isdigit() else None, variable=None if leaf.isdigit() else leaf,
-                ignored="counter of an adapting layer" if counts else _ignored(holder),
+                ignored="counter of an adapting layer" if counts
+                else "the kernel of the layer inside, stored twice" if leaf == "0" and _SPECTRAL.search(holder)
+                else _ignored(holder),
             ))  # fmt: skip
     entries.sort(key=lambda e: (e.paths, e.index if e.index is not None else -1))
     checkpoint = Checkpoint(path, "Keras .weights.h5", entries)

@@ -20,6 +20,8 @@ def known_shape(module: Any, name: str) -> tuple[int | None, ...]:
     """The shape that an uninitialised parameter of ``module`` will have, None for the sizes its input
     decides.
     """
+    if hasattr(module, "tensorflow_layout"):
+        return tuple(module.shapes[name])
     if hasattr(module, "kernel_size"):
         if name == "bias":
             return (module.out_channels,)
@@ -40,6 +42,8 @@ def problems(label: str, module: Any, shapes: dict[str, tuple[int, ...]]) -> lis
         if tensor is not None and is_lazy(tensor) and name not in shapes
     ]
     found = [f"missing: {label}: {name} has no shape yet, and no variable gives it one" for name in empty]
+    if hasattr(module, "tensorflow_layout"):
+        return found
     if all(len(shape) == 1 for shape in shapes.values()) and len(set(shapes.values())) > 1:
         found.append(f"wrong shape: {label}: its tensors differ in length: {shapes}")
     return found

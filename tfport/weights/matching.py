@@ -8,11 +8,13 @@ targets with one source, or two sources for one target, are an error.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.keras_paths import group_paths
-from tfport.weights.names import is_automatic, synonyms
+from tfport.weights.names import is_automatic, natural, part_names, synonyms
+from tfport.weights.patterns import ZEROS
 from tfport.weights.record import Layer, Record, Way
 
 __all__ = ["Match", "Matching", "match"]
@@ -29,12 +31,16 @@ class Match:
 
 @dataclasses.dataclass
 class Matching:
-    """All matches, targets without a source, sources without a target, and lines on what is ambiguous."""
+    """All matches, targets without a source, sources without a target, lines on what is ambiguous, targets that
+    are zero in Keras, and why a target has no source where more is known.
+    """
 
     matches: list[Match]
     missing: list[tuple[Layer, Way]]
     left_over: list[Entry]
     ambiguous: list[str]
+    zeros: list[Way] = dataclasses.field(default_factory=list)
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 Found = dict[tuple[int, str], tuple[Entry, str]]
@@ -58,13 +64,15 @@ def match(record: Record, checkpoint: Checkpoint) -> Matching:
             if place not in found and entry.key not in taken:
                 found[place] = (entry, how)
     result = Matching([], [], [], [])
-    claimed: dict[str, list[str]] = {}
+    claimed: dict[str, dict[tuple[int, str], str]] = {}
     for number, layer in enumerate(record.layers):
         for way in layer.ways:
-            if (number, way.variable) in found:
+            if way.pattern == ZEROS:
+                result.zeros.append(way)
+            elif (number, way.variable) in found:
                 entry, how = found[number, way.variable]
                 result.matches.append(Match(way, entry, how))
-                claimed.setdefault(entry.key, []).append(way.target)
+                claimed.setdefault(entry.key, {})[number, way.variable] = way.target
             elif way.target not in disputed:
                 result.missing.append((layer, way))
             else:
@@ -72,27 +80,42 @@ def match(record: Record, checkpoint: Checkpoint) -> Matching:
                 result.ambiguous.append(
                     f"{way.target}: several layers are called {layer.name!r}: {', '.join(keys)}"
                 )
-                claimed.update((key, [way.target]) for key in keys)
+                claimed.update((key, {(number, way.variable): way.target}) for key in keys)
     result.left_over = [entry for entry in weights if entry.key not in claimed]
-    result.ambiguous += [f"{key} fits {' and '.join(t)}" for key, t in claimed.items() if len(set(t)) > 1]
+    result.ambiguous += [
+        f"{key} fits {' and '.join(t.values())}" for key, t in claimed.items() if len(set(t.values())) > 1
+    ]
     return result
 
 
-def _variables(layer: Layer, entries: Sequence[Entry]) -> dict[str, Entry]:
-    """The variables of one layer among entries that all belong to it: by name, by synonym, or by position."""
+def _variables(ways: Sequence[Way], entries: Sequence[Entry]) -> dict[str, Entry]:
+    """The variables of one object among entries that all belong to it: by name, by synonym, or by position."""
     named = {entry.variable: entry for entry in entries if entry.variable is not None}
     found: dict[str, Entry] = {}
-    own = {way.variable for way in layer.ways}
-    for way in layer.ways:
-        names = (way.variable, *(name for name in synonyms(way.variable) if name not in own))
+    own = {way.own_name for way in ways}
+    unnamed = [way for way in ways if _is_unnamed(way.own_name)]
+    counted = sorted(
+        (n for n in named if _is_unnamed(n)), key=natural
+    )  # over all layers: `variable_7` may be the first
+    if len(unnamed) == len(counted):
+        found.update((way.variable, named[n]) for way, n in zip(unnamed, counted, strict=True))
+    for way in ways:
+        if way in unnamed:
+            continue
+        names = (way.own_name, *(name for name in synonyms(way.own_name) if name not in own))
         entry = next((named[name] for name in names if name in named), None)
         if entry is not None:
             found[way.variable] = entry
     if not named:
         numbered = sorted((e for e in entries if e.index is not None), key=lambda e: e.index or 0)
-        if len(numbered) == len(layer.ways):
-            return {way.variable: entry for way, entry in zip(layer.ways, numbered, strict=True)}
+        if len(numbered) == len(ways):
+            return {way.variable: entry for way, entry in zip(ways, numbered, strict=True)}
     return found
+
+
+def _is_unnamed(variable: str) -> bool:
+    """Whether Keras counted the variable, since the layer gave it no name."""
+    return re.fullmatch(r"variable(_\d+)?", variable) is not None
 
 
 def _grouped(entries: Iterable[Entry], places: str) -> dict[str, list[Entry]]:
@@ -118,11 +141,25 @@ def _by_path(record: Record, weights: Sequence[Entry]) -> Found:
         if record.kind == "subclass":
             candidates.append(layer.path.replace(".", "/"))
         for path in candidates:
-            if path in groups and _single(groups[path]):
-                for variable, entry in _variables(layer, groups[path]).items():
-                    found[number, variable] = (entry, "path")
+            held = {part: group_of(groups, path, part) for part in layer.parts}
+            if any(held.values()) and all(_single(entries) for entries in held.values()):
+                for part, entries in held.items():
+                    for variable, entry in _variables(layer.parts[part], entries).items():
+                        found[number, variable] = (entry, "path")
                 break
     return found
+
+
+def group_of(groups: dict[str, list[Entry]], path: str, part: str) -> list[Entry]:
+    """The entries of an object inside a layer; Keras writes some attributes with a leading underscore."""
+    base = path.split("/") if path else []
+    if part == "":
+        return groups.get(path, [])
+    words = [*base, *part.split("/")]
+    for key in ("/".join(words), "/".join([*base, *(f"_{word}" for word in part.split("/"))])):
+        if key in groups:
+            return groups[key]
+    return []
 
 
 def _by_name(record: Record, weights: Sequence[Entry], disputed: dict[str, list[str]]) -> Found:
@@ -132,31 +169,36 @@ def _by_name(record: Record, weights: Sequence[Entry], disputed: dict[str, list[
     automatic: Found = {}
     complete = True
     for number, layer in enumerate(record.layers):
-        if not layer.ways:
-            continue
-        entries = _named(groups, layer)
-        if entries is None:
-            complete = False
-            continue
-        if not _single(entries):
-            for way in layer.ways:
-                names = (way.variable, *synonyms(way.variable), None)
-                disputed[way.target] = [entry.key for entry in entries if entry.variable in names]
-            complete = False
+        if not layer.sources:
             continue
         given = not is_automatic(layer.name, layer.kind)
-        for variable, entry in _variables(layer, entries).items():
-            (found if given else automatic)[number, variable] = (entry, "name")
+        for part, ways in layer.parts.items():
+            entries = _named(groups, layer, part)
+            if entries is None:
+                complete = False
+                continue
+            if not _single(entries):
+                for way in ways:
+                    names = (way.own_name, *synonyms(way.own_name), None)
+                    disputed[way.target] = [entry.key for entry in entries if entry.variable in names]
+                complete = False
+                continue
+            for variable, entry in _variables(ways, entries).items():
+                (found if given else automatic)[number, variable] = (entry, "name")
     if complete:
         found.update(automatic)
     return found
 
 
-def _named(groups: dict[str, list[Entry]], layer: Layer) -> list[Entry] | None:
-    """The entries of the layer with this name; of those that also have it as the end of a longer name, the
-    outermost.
+def _named(groups: dict[str, list[Entry]], layer: Layer, part: str) -> list[Entry] | None:
+    """The entries of the layer with this name, or of one object inside it; of those that also have it as the end of
+    a longer name, the outermost.
     """
-    entries = groups.get(layer.name) if layer.name else None
+    name = layer.name
+    if name and part:
+        names = part_names(part, name, sorted(groups, key=natural), single=len(layer.parts) == 1)
+        name = names[0] if len(names) == 1 else None
+    entries = groups.get(name) if name else None
     if not entries:
         return None
     depth = min(entry.layers[0].count("/") for entry in entries)
@@ -169,8 +211,9 @@ def _by_group(record: Record, weights: Sequence[Entry]) -> Found:
     groups = _grouped(holders, "paths")
     found: Found = {}
     for number, group in group_paths(record, groups).items():
-        for variable, entry in _variables(record.layers[number], groups[group]).items():
-            found[number, variable] = (entry, "class and order")
+        for part, ways in record.layers[number].parts.items():
+            for variable, entry in _variables(ways, group_of(groups, group, part)).items():
+                found[number, variable] = (entry, "class and order")
     return found
 
 
@@ -193,7 +236,10 @@ def _by_order(record: Record, checkpoint: Checkpoint) -> Found:
 
 def _agree(way: Way, entry: Entry) -> bool:
     return (
-        entry.variable is None or entry.variable == way.variable or entry.variable in synonyms(way.variable)
+        entry.variable is None
+        or entry.variable == way.own_name
+        or entry.variable in synonyms(way.own_name)
+        or (_is_unnamed(entry.variable) and _is_unnamed(way.own_name))
     )
 
 
@@ -210,11 +256,11 @@ def _without_conflict(record: Record, found: Found) -> Found:
 def _sequences(record: Record) -> list[list[tuple[int, Way]]]:
     """The orders in which Keras may list the variables of the model."""
     layers = list(enumerate(record.layers))
-    by_layer = [(number, way) for number, layer in layers for way in layer.ways]
+    by_layer = [(number, way) for number, layer in layers for way in layer.sources]
     nested: dict[str, list[tuple[int, Way]]] = {}
     for number, layer in layers:
         top = layer.name.split("/")[0] if layer.name and record.kind != "derived" else str(number)
-        nested.setdefault(top, []).extend((number, way) for way in layer.ways)
+        nested.setdefault(top, []).extend((number, way) for way in layer.sources)
     grouped = [item for items in nested.values() for item in sorted(items, key=lambda i: not i[1].trainable)]
     own_first = sorted(by_layer, key=lambda item: record.layers[item[0]].path != "")
     top_last = sorted(by_layer, key=lambda item: record.layers[item[0]].path == "")

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["canonical", "describe", "is_automatic", "not_a_weight", "snake_case", "synonyms"]
+__all__ = [
+    "canonical",
+    "describe",
+    "is_automatic",
+    "natural",
+    "not_a_weight",
+    "part_names",
+    "snake_case",
+    "synonyms",
+]
 
 _SLOTS = frozenset(
     [
@@ -96,6 +106,38 @@ def not_a_weight(name: str) -> str:
     if parts[0] in ("optimizer", "optimizer_weights", "_CHECKPOINTABLE_OBJECT_GRAPH"):
         return "optimizer state" if parts[0].startswith("optimizer") else "description of the saved objects"
     return ""
+
+
+_PARTS = {
+    "forward_layer/cell": r"forward_\w+/\w+", "backward_layer/cell": r"backward_\w+/\w+",
+    "query_dense": "query", "key_dense": "key", "value_dense": "value", "gate_dense": "gate",
+    "output_dense": "attention_output", "cell": r"\w+", "layer": r"\w+",
+}  # fmt: skip
+
+
+def natural(name: str) -> list[Any]:
+    """A key that sorts ``cell_2`` before ``cell_10``."""
+    return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", name)]
+
+
+def part_names(part: str, layer: str, names: Iterable[str], single: bool) -> list[str]:
+    """The variable scopes, of these in natural order, that an object inside a layer may have: ``cell`` of the layer
+    ``lstm`` is ``lstm/lstm_cell``.
+
+    ``single`` says that the layer has no other object with variables.
+    """
+    prefix = f"{layer}/"
+    below = [name[len(prefix) :] for name in names if name.startswith(prefix)]
+    stacked = re.fullmatch(r"(?:(forward|backward)_layer/)?cell/cells/(\w+?_cell)(?:_(\d+))?", part)
+    if stacked:
+        way = f"{stacked[1]}_\\w+/" if stacked[1] else ""
+        same = [name for name in below if re.fullmatch(rf"{way}\w+/{stacked[2]}(_\d+)?", name)]
+        return [prefix + name for name in same[int(stacked[3] or 0) :][:1]]
+    form = _PARTS.get(part)
+    if form is None:
+        return [prefix + part] if part in below else []
+    found = [prefix + name for name in below if re.fullmatch(form, name)]
+    return found if single or form != r"\w+" or len(found) == 1 else []
 
 
 def describe(name: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The conversion's record: which layer and variable became which module and parameter.
 
 Its schema is that of ``model_torch.tfport.json``: ``models`` -> name -> ``layers``, each with name, class,
-path, keras_path and ``weights``: variable -> [parameter, pattern, sizes].
+path, keras_path and ``weights``: variable -> [parameter, pattern, sizes], or a list of these where one variable goes
+to several parameters. A variable of an object inside the layer has its path: ``cell/kernel``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfport.weights.errors import WeightsError
+from tfport.weights.patterns import ZEROS, Sizes
 
 __all__ = ["Layer", "Record", "Way", "find_record", "parse_record"]
 
 NON_TRAINABLE = frozenset(
-    {"moving_mean", "moving_variance", "mean", "variance", "count", "seed_generator_state"}
+    {"moving_mean", "moving_variance", "mean", "variance", "count", "seed_generator_state", "vector_u"}
 )
 
 
@@ -29,12 +31,22 @@ class Way:
     variable: str
     target: str
     pattern: str
-    sizes: Mapping[str, int]
+    sizes: Sizes
+
+    @property
+    def part(self) -> str:
+        """The object inside the layer that has the variable: ``cell`` of ``cell/kernel``; empty for the layer's own."""
+        return self.variable.rpartition("/")[0]
+
+    @property
+    def own_name(self) -> str:
+        """The variable's name without its path."""
+        return self.variable.rpartition("/")[2]
 
     @property
     def trainable(self) -> bool:
         """Whether Keras counts the variable among the trainable ones."""
-        return self.variable not in NON_TRAINABLE
+        return self.own_name not in NON_TRAINABLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +60,21 @@ class Layer:
     path: str
     keras_path: str | None
     ways: tuple[Way, ...]
+
+    @property
+    def sources(self) -> tuple[Way, ...]:
+        """One way for each variable that is read; a parameter that is zero in Keras reads none."""
+        return tuple({way.variable: way for way in reversed(self.ways) if way.pattern != ZEROS}.values())[
+            ::-1
+        ]
+
+    @property
+    def parts(self) -> dict[str, tuple[Way, ...]]:
+        """The variables that are read, by the object inside the layer that has them; "" is the layer."""
+        found: dict[str, list[Way]] = {}
+        for way in self.sources:
+            found.setdefault(way.part, []).append(way)
+        return {part: tuple(ways) for part, ways in found.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +121,16 @@ def _record(entry: Any, name: str, origin: str) -> Record:
 def _layer(item: Mapping[str, Any]) -> Layer:
     path = item.get("path") or ""
     ways = []
-    for variable, (parameter, pattern, *sizes) in item.get("weights", {}).items():
-        known = {str(k): int(v) for k, v in (sizes[0] if sizes else {}).items()}
-        ways.append(
-            Way(str(variable), f"{path}.{parameter}" if path else str(parameter), str(pattern), known)
-        )
+    for variable, places in item.get("weights", {}).items():
+        for parameter, pattern, *sizes in [places] if isinstance(places[0], str) else places:
+            known = {str(k): _size(v) for k, v in (sizes[0] if sizes else {}).items()}
+            target = f"{path}.{parameter}" if path else str(parameter)
+            ways.append(Way(str(variable), target, str(pattern), known))
     return Layer(item.get("name"), str(item["class"]), path, item.get("keras_path"), tuple(ways))
+
+
+def _size(value: Any) -> int | tuple[int, ...]:
+    return tuple(int(v) for v in value) if isinstance(value, list | tuple) else int(value)
 
 
 def find_record(module: Any, name: str | None = None) -> Record | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Report", "Row"]
+if TYPE_CHECKING:
+    from tfport.weights.checkpoint import Checkpoint
+    from tfport.weights.fitting import Fitted
+
+__all__ = ["Report", "Row", "report_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,3 +71,22 @@ class Report:
             if names:
                 lines.append(f"  {title}: {', '.join(names)}")
         return "\n".join(lines)
+
+
+def report_of(fitted: Fitted, checkpoint: Checkpoint) -> Report:
+    """The report of a checkpoint that fits a module."""
+    found, targets, matching = fitted.record, fitted.targets, fitted.matching
+    missing = [way.target for _, way in matching.missing]
+    gone = {m.way.target for m in matching.matches} | {way.target for way in matching.zeros} | set(missing)
+    same = {id(targets[name].tensor) for name in gone if name in targets}  # a shared module's other names
+    return Report(
+        path=checkpoint.path, format=checkpoint.format, model=found.model, record=found.origin,
+        loaded=tuple(
+            Row(m.entry.key, m.way.target, m.way.pattern, m.entry.shape, moves.target, m.entry.dtype, m.level)
+            for m, moves in zip(matching.matches, fitted.plans, strict=True)
+        ),
+        ignored=tuple((e.key, e.ignored) for e in checkpoint.entries.values() if e.ignored),
+        kept=tuple(t for t, held in targets.items() if not held.parameter and id(held.tensor) not in same),
+        missing=(*missing, *fitted.untold(gone)),
+        left_over=tuple(entry.key for entry in matching.left_over),
+    )  # fmt: skip

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from tfport.weights.errors import WeightsError
 from tfport.weights.wire import varint
 
-__all__ = ["FOOTER", "MAGIC", "entries", "masked_crc"]
+__all__ = ["FOOTER", "MAGIC", "entries", "find", "masked_crc"]
 
 FOOTER = 48
 MAGIC = bytes.fromhex("57fb808b247547db")
@@ -22,15 +20,12 @@ _LARGEST_BLOCK = 1 << 28
 
 
 def masked_crc(*pieces: bytes | memoryview) -> int:
-    """crc32c of the pieces in a row, rotated and offset as LevelDB stores it."""
-    import google_crc32c
+    """crc32c of the pieces in a row, rotated and offset as LevelDB stores it. Other threads run meanwhile."""
+    import crc32c
 
     crc = 0
     for piece in pieces:
-        if len(piece):  # the C extension takes bytes and arrays without a copy, memoryviews not at all
-            crc = google_crc32c.extend(
-                crc, piece if isinstance(piece, bytes) else np.frombuffer(piece, np.uint8)
-            )
+        crc = crc32c.crc32c(piece, crc)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -79,6 +74,22 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def entries(data: memoryview) -> Iterator[tuple[bytes, bytes]]:
     """All (key, value) pairs in the file's order; WeightsError when it is no table or damaged."""
+    for _, offset, size in _blocks(data):
+        yield from _entries(_block(data, offset, size))
+
+
+def find(data: memoryview, key: bytes) -> bytes | None:
+    """The value of one key, None if the table lacks it; only the block that may hold it is read."""
+    for last, offset, size in _blocks(data):
+        if last >= key:
+            return next(
+                (value for found, value in _entries(_block(data, offset, size)) if found == key), None
+            )
+    return None
+
+
+def _blocks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
+    """For each block of entries: a key not below its last one, its offset and its size."""
     if len(data) < FOOTER or bytes(data[-8:]) != MAGIC:
         raise WeightsError(
             "not the index of a TensorFlow checkpoint (no table magic at its end), or truncated"
@@ -89,7 +100,7 @@ def entries(data: memoryview) -> Iterator[tuple[bytes, bytes]]:
     for _ in range(4):
         number, at = varint(footer, at, len(footer))
         numbers.append(number)
-    for _, handle in _entries(_block(data, numbers[2], numbers[3])):
+    for last, handle in _entries(_block(data, numbers[2], numbers[3])):
         offset, at = varint(handle, 0, len(handle))
         size, _ = varint(handle, at, len(handle))
-        yield from _entries(_block(data, offset, size))
+        yield last, offset, size

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tfport.weights.errors import WeightsError
 
-__all__ = ["fields", "signed64", "varint"]
+__all__ = ["fields", "signed64", "varint", "views"]
 
 
 def varint(data: bytes | memoryview, at: int, end: int) -> tuple[int, int]:
@@ -33,8 +33,15 @@ def signed64(value: int) -> int:
 
 def fields(data: bytes | memoryview) -> Iterator[tuple[int, int | bytes]]:
     """Yield (field number, value): an int for varint and fixed fields, bytes for length-delimited ones."""
+    for number, value in views(data):
+        yield number, value if isinstance(value, int) else bytes(value)
+
+
+def views(data: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """As `fields`, but a length-delimited field is a view of ``data``: nothing is copied."""
+    data = memoryview(data)
     at, end = 0, len(data)
-    value: int | bytes
+    value: int | memoryview
     while at < end:
         tag, at = varint(data, at, end)
         number, kind = tag >> 3, tag & 7
@@ -49,7 +56,7 @@ def fields(data: bytes | memoryview) -> Iterator[tuple[int, int | bytes]]:
             size, at = varint(data, at, end)
             if at + size > end:
                 raise WeightsError("a field runs past the end of its record: the file is damaged")
-            value, at = bytes(data[at : at + size]), at + size
+            value, at = data[at : at + size], at + size
         else:
             raise WeightsError(f"unknown wire type {kind}: the file is damaged")
         yield number, value

@@ -1,0 +1,54 @@
+"""``--ema``: the exponential moving averages of the weights in place of the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from tfport.weights.checkpoint import Checkpoint
+from tfport.weights.errors import WeightsError
+
+__all__ = ["with_averages"]
+
+SHADOW = "/ExponentialMovingAverage"
+
+
+def with_averages(checkpoint: Checkpoint, trainable: Sequence[str]) -> Checkpoint:
+    """A checkpoint whose weights are their averages: TensorFlow 1's ``w/ExponentialMovingAverage``, or what Keras'
+    optimizers keep with ``use_ema``.
+
+    ``trainable`` are the keys of the trainable weights in the model's order. Other weights (moving statistics) have no
+    average in Keras and keep their value; in TensorFlow 1 those without a shadow do. Raises WeightsError when there is
+    no average, or only some trainable weights have one.
+    """
+    shadows = {key: key + SHADOW for key in checkpoint.entries if key + SHADOW in checkpoint.entries}
+    if not shadows:
+        shadows = _of_keras(checkpoint, trainable)
+    missing = [key for key in trainable if key not in shadows]
+    if missing:
+        raise WeightsError(f"{checkpoint.path}: some trainable weights have no moving average", missing)
+    entries = []
+    for key, entry in checkpoint.entries.items():
+        if key not in shadows:
+            entries.append(entry)
+            continue
+        shadow = checkpoint.entries[shadows[key]]
+        if (shadow.shape, shadow.dtype) != (entry.shape, entry.dtype):
+            raise WeightsError(
+                f"{checkpoint.path}: {shadow.key} is {list(shadow.shape)} {shadow.dtype}, its weight is not"
+            )
+        entries.append(dataclasses.replace(entry, read=shadow.read, unchecked=shadow.unchecked))
+    return Checkpoint(checkpoint.path, f"{checkpoint.format}, moving averages", entries, checkpoint.orders)
+
+
+def _of_keras(checkpoint: Checkpoint, trainable: Sequence[str]) -> dict[str, str]:
+    from tfport.weights.optimizer import read_optimizer
+
+    try:
+        state = read_optimizer(checkpoint, trainable, average=True)
+    except WeightsError as error:
+        raise WeightsError(f"{checkpoint.path}: holds no moving averages of the weights ({error})") from None
+    found = {weight: slots["average"] for weight, slots in state.slots.items() if "average" in slots}
+    if not found:
+        raise WeightsError(f"{checkpoint.path}: holds no moving averages of the weights (use_ema was off)")
+    return found

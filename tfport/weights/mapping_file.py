@@ -1,0 +1,134 @@
+"""``--write-map`` and ``--map``: which tensor becomes which parameter, in a TOML file that a person can settle by hand.
+
+[[tensor]]
+source = "bert/embeddings/word_embeddings"
+target = "embeddings.word_embeddings.weight"
+pattern = "n d -> n d"
+
+[[ignore]]                      # a tensor of the checkpoint that belongs nowhere
+source = "cls/predictions/output_bias"
+
+[[keep]]                        # a parameter that keeps the module's own value
+target = "pooler.dense.bias"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tfport.weights.checkpoint import Checkpoint
+from tfport.weights.errors import WeightsError
+from tfport.weights.matching import Match, Matching
+from tfport.weights.record import Layer, Record, Way
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Map", "matched", "read_map", "write_map"]
+
+FIELDS = {"tensor": {"source", "target", "pattern", "sizes"}, "ignore": {"source"}, "keep": {"target"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Map:
+    """A map as it stands in its file."""
+
+    path: str
+    ways: tuple[Way, ...]
+    """Each with the source as its variable."""
+    ignored: frozenset[str]
+    kept: frozenset[str]
+
+
+def read_map(path: str | os.PathLike[str]) -> Map:
+    """Read a map; WeightsError names the entry that is wrong."""
+    path = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            told = tomllib.load(file)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: no TOML: {error}") from None
+    for name, rows in told.items():
+        if name not in FIELDS or not isinstance(rows, list):
+            raise WeightsError(f"{path}: {name}: expected [[tensor]], [[ignore]] and [[keep]]")
+        for number, row in enumerate(rows, start=1):
+            _check(path, name, number, row)
+    ways = tuple(Way(r["source"], r["target"], r["pattern"], _sizes(r)) for r in told.get("tensor", []))
+    twice = {w.target for w in ways if sum(v.target == w.target for v in ways) > 1}
+    if twice:
+        raise WeightsError(f"{path}: more than one tensor for {', '.join(sorted(twice))}")
+    ignored = frozenset(row["source"] for row in told.get("ignore", []))
+    return Map(path, ways, ignored, frozenset(row["target"] for row in told.get("keep", [])))
+
+
+def _check(path: str, name: str, number: int, row: Any) -> None:
+    wanted = FIELDS[name]
+    given = set(row) if isinstance(row, dict) else set()
+    missing, unknown = wanted - {"sizes"} - given, given - wanted
+    if missing or unknown:
+        told = f"lacks {', '.join(sorted(missing))}" if missing else f"has no {', '.join(sorted(unknown))}"
+        raise WeightsError(f"{path}: [[{name}]] number {number} {told}")
+    if not all(isinstance(row[field], str) for field in wanted - {"sizes"}):
+        raise WeightsError(f"{path}: [[{name}]] number {number}: its values are strings")
+
+
+def _sizes(row: Mapping[str, Any]) -> dict[str, Any]:
+    sizes = row.get("sizes", {})
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}
+
+
+def matched(told: Map, checkpoint: Checkpoint, model: str) -> tuple[Record, Matching]:
+    """The map as a record and its matching to a checkpoint; WeightsError where it names a tensor that is not there."""
+    unknown = [w.variable for w in told.ways if w.variable not in checkpoint.entries]
+    unknown += sorted(told.ignored - checkpoint.entries.keys())
+    if unknown:
+        raise WeightsError(f"{told.path}: {checkpoint.path} has no tensor of these names", unknown)
+    layers = tuple(Layer(None, "tensor", "", None, (way,)) for way in told.ways)
+    matches = [Match(way, checkpoint.entries[way.variable], "map") for way in told.ways]
+    used = {way.variable for way in told.ways} | told.ignored
+    left = [e for e in checkpoint.entries.values() if not e.ignored and e.key not in used]
+    return Record(model, "map", layers, told.path), Matching(matches, [], left, [])
+
+
+def write_map(
+    path: str, matching: Matching, untold: Iterable[str], model: str, checkpoint: Checkpoint
+) -> None:
+    """Write what was matched, and as comments what is still open on either side."""
+    from tfport.weights.writers.atomic import atomic_file
+
+    lines = [f"# {checkpoint.path} -> {model}: tfport weights ... --map THIS_FILE", ""]
+    for match in matching.matches:
+        lines += ["[[tensor]]", f"source = {_text(match.entry.key)}", f"target = {_text(match.way.target)}",
+                  f"pattern = {_text(match.way.pattern)}"]  # fmt: skip
+        if match.way.sizes:
+            sizes = ", ".join(f"{k} = {json.dumps(v)}" for k, v in match.way.sizes.items())
+            lines.append(f"sizes = {{ {sizes} }}")
+        lines += [f"# {list(match.entry.shape)} {match.entry.dtype}, matched by {match.level}", ""]
+    open_targets = [way.target for _, way in matching.missing] + list(untold)
+    if open_targets or matching.left_over:
+        lines += [
+            "# Still open: give each parameter a source, or keep it; use each tensor, or ignore it.",
+            "",
+        ]
+    for target in dict.fromkeys(open_targets):
+        lines += ["# [[tensor]]", "# source = ", f"# target = {_text(target)}", "# pattern = ", ""]
+    for entry in matching.left_over:
+        lines += ["# [[ignore]]", f"# source = {_text(entry.key)}  # {list(entry.shape)} {entry.dtype}", ""]
+    for line in matching.ambiguous:
+        lines.append(f"# ambiguous: {line}")
+    with atomic_file(path) as file:
+        file.write("\n".join(lines).encode("utf-8") + b"\n")
+
+
+def _text(text: str) -> str:
+    """A TOML basic string: JSON's escapes are TOML's."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,6 @@
+"""Optimizer state: found in a TensorFlow or Keras checkpoint, put into a torch optimizer."""
+
+from tfport.weights.optimizer.loading import OptimizerReport, load_optimizer
+from tfport.weights.optimizer.slots import OptimizerState, read_optimizer
+
+__all__ = ["OptimizerReport", "OptimizerState", "load_optimizer", "read_optimizer"]

@@ -1,0 +1,149 @@
+"""A module without a conversion's record: by canonical names; where no name meets, by structure, shape and order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tfport.weights.by_names import pair_by_names
+from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.derive import Slot, derive, pattern_for
+from tfport.weights.matching import Match, Matching, match
+from tfport.weights.patterns import ZEROS
+from tfport.weights.record import Layer, Record, Way
+
+__all__ = ["match_unrecorded"]
+
+_ORDERED = {"order": "structure and order", "class and order": "structure, class and order"}
+
+
+def match_unrecorded(
+    module: Any, targets: Mapping[str, Any], checkpoint: Checkpoint
+) -> tuple[Record, Matching]:
+    """Match a checkpoint to a module that has no record; what cannot be told is left missing, with the reason."""
+    name = type(module).__name__
+    slots, refused = derive(targets)
+    weights = [entry for entry in checkpoint.entries.values() if not entry.ignored]
+    paired = pair_by_names(slots, weights, refused)
+    record = Record(
+        name, "derived", _layers(slots), f"none; {name} has no record (tfport_record, or <file>.tfport.json beside its source)"
+    )  # fmt: skip
+    notes = dict(refused)
+    if not paired.pairs and not paired.ambiguous and not refused:
+        found = _by_structure(slots, record, checkpoint, notes)
+        if found is not None:
+            return record, found
+    matches, zeros = [], []
+    for slot, entry, level in paired.pairs:
+        first_way, *rest = _ways(slot, pattern_for(slot, entry))
+        matches += [Match(way, entry, level) for way in (first_way, *rest) if way.pattern != ZEROS]
+        zeros += [way for way in rest if way.pattern == ZEROS]
+    tensors = {slot.target: slot.tensor for slot in slots}
+    followed = {target: slot.target for slot in slots for target, _, _ in slot.also}
+    settled = {slot.tensor for slot, _, _ in paired.pairs} | {
+        tensors[word] for word in paired.disputed if word in tensors
+    }
+    ways = {m.way.target: m.way for m in matches}
+    layers = tuple(
+        Layer(layer.name, layer.kind, layer.path, None, tuple(ways.get(w.target, w) for w in layer.ways))
+        for layer in record.layers
+    )
+    open_ = {slot.target for slot in slots if slot.required and slot.tensor not in settled}
+    first = {slot.tensor: slot.target for slot in reversed(slots)}
+    missing = [
+        (layer, way) for layer in layers for way in layer.ways
+        if way.target in open_ and first[tensors[way.target]] == way.target
+    ]  # fmt: skip
+    used = {m.entry.key for m in matches} | paired.disputed
+    left = [entry for entry in weights if entry.key not in used]
+    told = ways.keys() | open_ | paired.disputed
+    kept = tuple(
+        Layer(layer.name, layer.kind, layer.path, None, tuple(
+            w for w in layer.ways if followed.get(w.target, w.target) in told
+        )) for layer in layers
+    )  # fmt: skip
+    place = {target: at for at, target in enumerate(targets)}
+    matches.sort(key=lambda m: place[m.way.target])
+    return Record(name, "derived", kept, record.origin), Matching(
+        matches, missing, left, paired.ambiguous, zeros, notes
+    )
+
+
+def _ways(slot: Slot, pattern: str) -> tuple[Way, ...]:
+    """The slot's way, and those of the parameters that follow it."""
+    variable = slot.role or slot.target.rpartition(".")[2]
+    return tuple(Way(variable, *place) for place in ((slot.target, pattern, slot.sizes), *slot.also))
+
+
+def _layers(slots: list[Slot]) -> tuple[Layer, ...]:
+    """The owners in the order of definition, each with its weights in Keras' order."""
+    groups: dict[str, list[Slot]] = {}
+    for slot in slots:
+        groups.setdefault(slot.path, []).append(slot)
+    return tuple(
+        Layer(path.replace(".", "/") or None, held[0].kind, path, None, tuple(
+            way for s in sorted(held, key=lambda s: s.index) for way in _ways(s, s.pattern)
+        )) for path, held in groups.items()
+    )  # fmt: skip
+
+
+def _by_structure(
+    slots: list[Slot], record: Record, checkpoint: Checkpoint, notes: dict[str, str]
+) -> Matching | None:
+    """All tensors by the order that the file keeps, or none: kinds, variables and shapes must agree one by one, and no
+    two neighbours, layers or runs of them, may be such that they could be exchanged unnoticed.
+    """
+    first = {slot.tensor: slot.target for slot in reversed(slots)}
+    wanted = [slot for slot in slots if slot.required and first[slot.tensor] == slot.target]
+    record = Record(record.model, record.kind, _layers(wanted), record.origin)
+    found = match(record, checkpoint)
+    if found.missing or found.left_over or found.ambiguous or not found.matches:
+        return None
+    entries = {m.way.target: m.entry for m in found.matches}
+    scopes = [{_scope(entries[way.target]) for way in layer.sources} for layer in record.layers]
+    whole = all(len(held) == 1 for held in scopes) and len(set().union(*scopes)) == len(scopes)
+    if not whole or any(m.level not in _ORDERED for m in found.matches):
+        return None
+    signed: list[tuple[Layer, Any]] = []
+    for layer in record.layers:
+        signed.append(
+            (layer, (layer.kind, tuple((w.variable, entries[w.target].shape) for w in layer.sources)))
+        )
+    if any(
+        m.level == "class and order" for m in found.matches
+    ):  # one class's order tells nothing of another's
+        signed.sort(key=lambda item: item[1][0])
+    for one, other in _exchangeable([sign for _, sign in signed]):
+        layers = signed[one][0], signed[other][0]
+        for layer, partner in (layers, layers[::-1]):
+            for way in layer.sources:
+                notes[way.target] = (
+                    f"no name meets, and by order alone {layer.path} and {partner.path}, alike in kind and shape,"
+                    f" could be exchanged unnoticed; perhaps {entries[way.target].key}"
+                )
+    if notes:
+        return None
+    slot_of = {slot.target: slot for slot in wanted}
+    for at, m in enumerate(found.matches):
+        slot = slot_of.get(m.way.target)
+        way = dataclasses.replace(m.way, pattern=pattern_for(slot, m.entry)) if slot else m.way
+        found.matches[at] = Match(way, m.entry, _ORDERED[m.level])
+    return found
+
+
+def _scope(entry: Entry) -> str:
+    """What owns a tensor in the checkpoint."""
+    return next(iter((*entry.layers, *entry.paths)), entry.key.rpartition("/")[0])
+
+
+def _exchangeable(signs: list[Any]) -> list[tuple[int, int]]:
+    """Positions of equal layers in neighbouring runs that are equal: A A, and A B A B."""
+    found: dict[tuple[int, int], None] = {}
+    for length in range(1, len(signs) // 2 + 1):
+        run = 0
+        for at in range(len(signs) - length):
+            run = run + 1 if signs[at] == signs[at + length] else 0
+            if run >= length:
+                found.update(((n, n + length), None) for n in range(at - length + 1, at + 1))
+    return list(found)

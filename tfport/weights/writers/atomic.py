@@ -1,0 +1,53 @@
+"""Files and folders that appear under their name only when all of them is there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from tfport.weights.errors import WeightsError
+
+__all__ = ["atomic_file", "atomic_folder", "temporary_name"]
+
+
+def temporary_name(path: str) -> str:
+    """Where the parts of ``path`` are written: beside it, so that a rename moves no data."""
+    return os.path.join(os.path.dirname(path) or ".", f".{os.path.basename(path)}.{os.getpid()}.part")
+
+
+@contextlib.contextmanager
+def atomic_file(path: str) -> Iterator[BinaryIO]:
+    """An unbuffered file to write that is renamed to ``path`` at the end; on any failure nothing is left of it.
+
+    The rename protects from a process that dies and from a full disk. The data is not forced to the disk (no fsync):
+    after a power failure the file system's own guarantees hold. Raises WeightsError where it cannot be written.
+    """
+    temporary = temporary_name(path)
+    try:
+        with open(temporary, "xb", buffering=0) as file:
+            yield file  # type: ignore[misc]
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str) -> Iterator[str]:
+    """A temporary folder to fill that is renamed to ``path``, which must not exist, at the end."""
+    if os.path.exists(path):
+        raise WeightsError(f"{path}: exists: remove it, or name another folder")
+    temporary = temporary_name(path)
+    try:
+        os.mkdir(temporary)
+        yield temporary
+        os.rename(temporary, path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

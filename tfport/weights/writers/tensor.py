@@ -1,0 +1,102 @@
+"""A tensor on its way into a file: known by shape and dtype, its values read block by block when they are written."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+
+import numpy as np
+
+from tfport.weights.dtypes import dtype_of
+from tfport.weights.errors import WeightsError
+from tfport.weights.moving import blocks
+
+__all__ = ["Tensor", "cast"]
+
+AHEAD = 8
+"""Blocks that may be made before they are written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """What is to be written.
+
+    ``read`` gives the values as an array of ``shape``, in any strides: a view that is still to be permuted is put in
+    order block by block. ``check``, where there is one, runs beside the writing and raises when the values are not
+    what the checkpoint says. ``convert`` changes the dtype of a block.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], np.ndarray]
+    check: Callable[[], None] | None = None
+    convert: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values."""
+        return math.prod(self.shape) * dtype_of(self.dtype).itemsize
+
+    def chunks(self, workers: Executor | None = None) -> Iterator[memoryview]:
+        """The bytes of the values in C order, some megabytes at a time; blocks are made ahead by ``workers``."""
+        convert = self.convert or (lambda block: block)
+        checking = None if workers is None or self.check is None else workers.submit(self.check)
+        if checking is None and self.check is not None:
+            self.check()
+        made = (lambda block=block: convert(block()) for block in blocks(self.read()))  # type: ignore[misc]
+        for array in _ahead(made, workers):
+            yield array.view(np.uint8).data
+        if checking is not None:
+            checking.result()
+
+    def array(self) -> np.ndarray:
+        """All values, in C order, of the dtype that is written."""
+        flat = np.empty(self.nbytes, np.uint8)
+        at = 0
+        for chunk in self.chunks():
+            flat[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
+            at += len(chunk)
+        return flat.view(dtype_of(self.dtype)).reshape(self.shape)
+
+
+def _ahead(functions: Iterator[Callable[[], np.ndarray]], workers: Executor | None) -> Iterator[np.ndarray]:
+    """The results in order; up to `AHEAD` of them are under way."""
+    if workers is None:
+        for function in functions:
+            yield function()
+        return
+    waiting: deque[Future[np.ndarray]] = deque()
+    for function in functions:
+        waiting.append(workers.submit(function))
+        if len(waiting) >= AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def cast(name: str, tensor: Tensor, dtype: str) -> Tensor:
+    """The tensor in another floating dtype, rounded to nearest, ties to even; others are left as they are.
+
+    A finite value that the dtype cannot hold raises WeightsError when it is written.
+    """
+    if tensor.dtype == dtype or not tensor.dtype.startswith(("float", "bfloat")):
+        return tensor
+    wanted = dtype_of(dtype)
+
+    def convert(block: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = block.astype(wanted)
+        lost = np.isfinite(block.astype(np.float64)) & ~np.isfinite(made.astype(np.float64))
+        if lost.any():
+            value = block[lost][0]
+            raise WeightsError(
+                f"{name}: {value} is beyond {dtype}: leave it out with --exclude, or keep its dtype"
+            )
+        return made
+
+    before = tensor.convert
+    both = convert if before is None else (lambda block: convert(before(block)))
+    return Tensor(tensor.shape, dtype, tensor.read, tensor.check, both)
