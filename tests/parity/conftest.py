@@ -1,14 +1,16 @@
 """Captures and replays for the parity tests: TensorFlow in one process for many runs, torch in this one."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PROGRAMS = Path(__file__).parent / "programs"
+from tests.parity.planted import PROGRAM, PROGRAMS
+
+__all__ = ["PROGRAMS", "capture_many", "golden_jobs", "replayed", "replays"]
 
 DRIVER = """
 import contextlib, importlib.util, io, json, sys
@@ -28,24 +30,26 @@ print("\\n" + json.dumps(told))
 
 
 def capture_many(jobs, **environment):
-    """Runs capture.py's main for each argument list, all in one TensorFlow process: [(status, stderr)]."""
-    from tfport.parity import capture
+    """Runs the main of the single file for each argument list, all in one TensorFlow process: [(status, stderr)]."""
+    from tfport.parity import bundle
 
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-    command = [sys.executable, "-c", DRIVER, capture.__file__]
     text = json.dumps([[str(word) for word in job] for job in jobs])
-    done = subprocess.run(command, input=text, capture_output=True, text=True, env=env, check=False)
+    with bundle.written() as capture:
+        command = [sys.executable, "-c", DRIVER, capture]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return [tuple(pair) for pair in json.loads(done.stdout.splitlines()[-1])]
 
 
-def replayed(golden, candidate, output, dtypes=("float32",), **options):
-    """Replays in this process and compares: the parts of a verification, one for each dtype."""
+def replays(golden, candidate, output, dtypes=("float32",), **options):
+    """Replays in this process and compares: a list of (entry of `result.json`, part of a verification)."""
     import torch
 
     from tfport.parity import replay, verification
     from tfport.parity.golden import read_golden
 
+    torch.set_num_threads(1)  # the programs are small, and other tests run beside this one
     output.mkdir(parents=True, exist_ok=True)
     request = replay.Request(str(golden), str(candidate), str(output), dtypes=tuple(dtypes), **options)
     before = torch.get_default_dtype()
@@ -54,15 +58,56 @@ def replayed(golden, candidate, output, dtypes=("float32",), **options):
     finally:
         torch.set_default_dtype(before)
     plan = verification.Plan(str(golden), str(candidate))
-    return [verification.part_of(read_golden(golden), run, output, plan) for run in result["runs"]]
+    reference = read_golden(golden)
+    return [(run, verification.part_of(reference, run, output, plan)) for run in result["runs"]]
+
+
+def replayed(golden, candidate, output, dtypes=("float32",), **options):
+    """The parts of a verification alone, one for each dtype and device."""
+    return [part for _, part in replays(golden, candidate, output, dtypes, **options)]
+
+
+def golden_jobs(root):
+    """What the fixture `captured` captures: every program under two seeds, in float32."""
+    return {
+        (name, seed): [
+            program.reference,
+            *(word for spec in program.inputs for word in ("--input", spec)),
+            *("--seed", seed, "-o", root / f"{name}-{seed}"),
+        ]
+        for name, program in PROGRAM.items()
+        for seed in (0, 1)
+    }
 
 
 @pytest.fixture(scope="session")
-def seeds(tmp_path_factory):
-    """Golden folders of the CNN under 30 seeds, float32."""
-    root = tmp_path_factory.mktemp("seeds")
-    sizes = ["--input", "3x12x12x3:float32"]
-    jobs = [[f"{PROGRAMS / 'cnn.py'}:build", "-o", root / str(s), "--seed", s, *sizes] for s in range(30)]
-    told = capture_many(jobs)
-    assert [status for status, _ in told] == [0] * 30, told
-    return [root / str(s) for s in range(30)]
+def script():
+    """The path of the reference run as a single file."""
+    from tfport.parity import bundle
+
+    with bundle.written() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def captured(tmp_path_factory):
+    """Golden folders of the programs: (program, seed) -> folder. One TensorFlow process for all test workers."""
+    root = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        root = root.parent
+    root = root / "captured"
+    root.mkdir(exist_ok=True)
+    jobs = golden_jobs(root)
+    with open(root / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "done").exists():
+            told = capture_many(jobs.values())
+            assert [status for status, _ in told] == [0] * len(jobs), told
+            (root / "done").touch()
+    return {key: root / f"{key[0]}-{key[1]}" for key in jobs}
+
+
+@pytest.fixture(scope="session")
+def seeds(captured):
+    """Golden folders of the CNN, float32."""
+    return [captured["cnn", 0], captured["cnn", 1]]

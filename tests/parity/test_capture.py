@@ -1,6 +1,5 @@
-"""capture.py: what it records, in which form, and what it says when it cannot; one TensorFlow process for all."""
+"""The capture: what it records, in which form, and what it says when it cannot; one TensorFlow process for all."""
 
-import ast
 import os
 import subprocess
 import sys
@@ -9,8 +8,11 @@ import numpy as np
 import pytest
 
 from tests.parity.conftest import PROGRAMS, capture_many, replayed
-from tfport.parity import capture
 from tfport.parity.golden import read_golden
+from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.inputs import make_inputs, spec_of_model
+from tfport.parity.reference.store import write_tensors
+from tfport.parity.reference.values import flatten
 
 F, C = PROGRAMS / "functions.py", PROGRAMS / "cnn.py"
 JOBS = {
@@ -159,19 +161,11 @@ def test_graph_programs_run_in_their_own_process(tmp_path):
     assert read_golden(tmp_path / "weighted").runs[0]["weights"]["kind"] == "graph"
 
 
-def test_the_file_stands_alone_and_is_python_3_7():
-    with open(capture.__file__, encoding="utf-8") as file:
-        tree = ast.parse(file.read(), feature_version=(3, 7))
-    names = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    names |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert names - set(sys.stdlib_module_names) == {"numpy", "tensorflow", "keras"}
-
-
-def test_without_tensorflow_it_says_what_to_install(tmp_path):
+def test_without_tensorflow_it_says_what_to_install(script, tmp_path):
     (tmp_path / "tensorflow.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'tensorflow'\", name='tensorflow')"
     )
-    command = [sys.executable, capture.__file__, f"{F}:constants", "-o", tmp_path / "golden"]
+    command = [sys.executable, script, f"{F}:constants", "-o", tmp_path / "golden"]
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert (
@@ -190,17 +184,17 @@ def test_random_inputs_follow_their_spec(tmp_path):
         "6:complex64",
         "2:float16",
     ]
-    made = capture.make_inputs(specs, 0, "float64")
+    made = make_inputs(specs, 0, "float64")
     assert [(n, a.shape, a.dtype.name) for n, a in made] == [
         (None, (2, 3), "float64"), ("ids", (4, 10), "int32"), (None, (3, 3), "float64"), (None, (), "bool"),
         (None, (5,), "int64"), (None, (6,), "complex64"), (None, (2,), "float16"),
     ]  # fmt: skip
     assert made[1][1].min() >= 0 and 50 < made[1][1].max() < 100
     assert made[2][1].min() >= 1 and made[2][1].max() < 2
-    single = capture.make_inputs(specs[:1], 0, "float32")[0][1]
+    single = make_inputs(specs[:1], 0, "float32")[0][1]
     assert np.array_equal(made[0][1], single.astype("float64"))  # both precisions see the same numbers
     np.savez(tmp_path / "batch.npz", x=np.ones((2, 2)), y=np.arange(3))
-    loaded = capture.make_inputs([f"{tmp_path / 'batch.npz'}", f"z={tmp_path / 'batch.npz'}:y"], 0, "float32")
+    loaded = make_inputs([f"{tmp_path / 'batch.npz'}", f"z={tmp_path / 'batch.npz'}:y"], 0, "float32")
     assert [(n, a.shape) for n, a in loaded] == [(None, (2, 2)), (None, (3,)), ("z", (3,))]
 
 
@@ -209,14 +203,14 @@ def test_stored_values_come_back(tmp_path):
 
     from tfport.parity.golden import read_tensors
 
-    values = capture.flatten(
+    values = flatten(
         {
             "f": np.float32(1.5), "d": np.arange(3.0), "i": np.arange(4, dtype="int16").reshape(2, 2), "b": True,
             "bf": torch.tensor([1.5, -2.0], dtype=torch.bfloat16), "h": np.float16(0.5), "c": np.array([1 + 2j], "complex64"),
             "z": 1 - 1j, "s": ["a", "b"], "n": None, "e": [], "o": np.zeros((0, 2), "uint8"), "p": [1.0, 2.0],
         }
     )  # fmt: skip
-    capture.write_tensors(tmp_path / "x.safetensors", values)
+    write_tensors(tmp_path / "x.safetensors", values)
     back = read_tensors(tmp_path / "x.safetensors")
     assert list(back) == list(values)
     for name, value in values.items():
@@ -236,10 +230,10 @@ def test_the_shape_that_keras_knows_is_taken():
         input_shape = (None, 8, 8, 3)
         layers = ()
 
-    assert capture.spec_of_model(Known()) == ["2x8x8x3:float32"]
+    assert spec_of_model(Known()) == ["2x8x8x3:float32"]
     Known.layers = [type("Embedding", (), {"input_dim": 11})()]
     Known.input_shape = (None, 5)
-    assert capture.spec_of_model(Known()) == ["2x5:int32<11"]
+    assert spec_of_model(Known()) == ["2x5:int32<11"]
     Known.layers, Known.input_shape = (), (None, None, None, 3)
-    with pytest.raises(capture.CaptureError, match=r"free sizes: pass --input 2x64x64x3:float32"):
-        capture.spec_of_model(Known())
+    with pytest.raises(CaptureError, match=r"free sizes: pass --input 2x64x64x3:float32"):
+        spec_of_model(Known())

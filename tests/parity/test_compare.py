@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tfport.parity.comparison import RTOL, compare, ulp_quantiles
+from tfport.parity.comparison import compare
+from tfport.parity.distance import ulp_quantiles
+from tfport.parity.tolerance import RTOL
 
 
 def noise(shape, dtype="float32", seed=0):
@@ -178,6 +180,60 @@ def test_ulp_counts_neighbours(dtype):
     assert ulp_quantiles(low, high, dtype)["1"] == bits[dtype]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ulp_quantiles_are_exact_below_256_and_within_a_128th_above(dtype):
+    integer = {"float32": np.int32, "float64": np.int64}[dtype]
+    steps = np.array([0, 1, 2, 3, 200, 255, 256, 1000, 10**6], integer)
+    x = np.full(steps.shape, 1.5, dtype)
+    y = (x.view(integer) + steps).view(dtype)
+    (told,) = compare(x, y, rtol=1).tensors
+    assert told.ulp["0.5"] == 200 and told.ulp["1"] == 10**6
+    assert told.ulp_histogram[:9] == [1, 1, 2, 0, 0, 0, 0, 0, 2] and sum(told.ulp_histogram) == 9
+    assert told.ulp_histogram[9:] == [1, 1, *[0] * 9, 1]  # 256-511, 512-1023, ..., 524288-1048575
+    for q in (0.25, 0.6, 0.75, 0.9):
+        units = ulp_quantiles(x, y, dtype)
+        assert set(units) == {"0.5", "0.99", "1"}
+        exact = float(np.quantile(steps, q, method="higher"))
+        from tfport.parity.distance import Ulp
+
+        counts = Ulp(dtype)
+        counts.add(x, y)
+        assert exact <= counts.quantiles([q])[f"{q:g}"] <= exact * (1 + 1 / 128)
+
+
+def test_cosine_and_signal_to_noise():
+    x = np.array([3.0, 4.0], "float32")
+    (same,), (turned,), (noisy,) = (compare(x, y).tensors for y in (x, x[::-1].copy(), x * np.float32(1.01)))
+    assert (same.cosine, same.snr) == (1.0, float("inf"))
+    assert turned.cosine == pytest.approx(24 / 25) and turned.snr == pytest.approx(10 * np.log10(25 / 2))
+    assert noisy.cosine == pytest.approx(1) and noisy.snr == pytest.approx(40, abs=1e-3)
+    (huge,) = compare(np.array([1e300, -1e300]), np.array([1e300, 1e300])).tensors
+    assert huge.cosine == 0 and huge.snr == pytest.approx(10 * np.log10(2 / 4))
+    (zero,) = compare(np.zeros(2), np.ones(2)).tensors
+    assert zero.cosine is None and zero.snr is None
+    nan = np.array([3, 4, np.nan], "float32")
+    assert (
+        compare(nan, nan).tensors[0].cosine == 1
+    )  # what is not finite is left out here; it counts in the verdict
+    z = np.array([1 + 1j, 2], "complex64")
+    (quarter,) = compare(z, z * np.complex64(1j)).tensors
+    assert quarter.cosine == pytest.approx(0, abs=1e-7) and quarter.ulp is None
+
+
+def test_without_detail_the_verdict_is_the_same():
+    from tfport.parity.comparison import compare_values
+    from tfport.parity.reference.values import Value
+
+    x, y = noise((300,)), noise((300,)) + np.float32(1e-5) * noise((300,), seed=1)
+    y[7] = np.nan
+    full, quick = (
+        vars(compare_values("x", Value(x, "float32"), Value(y, "float32"), detail=d)) for d in (True, False)
+    )
+    for name, value in quick.items():
+        left_out = name in ("cosine", "snr", "ulp", "ulp_histogram")
+        assert value is None if left_out else repr(full[name]) == repr(value), name
+
+
 def test_ulp_leaves_out_what_is_not_finite():
     x = np.array([1, np.nan], "float32")
     assert ulp_quantiles(x, x, "float32")["1"] == 0
@@ -191,7 +247,7 @@ def test_the_public_name_is_the_function():
 
 
 def test_what_cannot_be_compared_is_told():
-    from tfport.parity.capture import CaptureError
+    from tfport.parity.reference.errors import CaptureError
 
     with pytest.raises(CaptureError, match="type object"):
         compare({"a": object()}, {"a": 1})

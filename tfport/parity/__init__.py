@@ -1,7 +1,8 @@
 """Parity: runs a TensorFlow program and its port on the same inputs and compares all they return.
 
-`capture` runs the reference (TensorFlow, its own process), `replay` the candidate (torch, its own process),
-`comparison` holds what agreeing means, `verification` joins them. Nothing is imported before it is used:
+`reference` runs the reference (TensorFlow, its own process: `bundle` makes one file of it), `replay` the candidate
+(torch, its own process), `comparison` holds what agreeing means, `verification` joins them. Nothing is imported before it
+is used:
 
     from tfport.parity import compare
     assert compare(tensorflow_output.numpy(), torch_output)

@@ -1,32 +1,22 @@
 """Elementwise comparison of two results: value, shape and dtype, never means.
 
-Two tensors agree when every element satisfies |candidate - reference| <= atol + rtol * max|reference|, where
-the maximum is taken over the finite elements of that tensor. NaN agrees with NaN and an infinity with the
-same infinity at the same place, and with nothing else. Integers, booleans and strings must be equal. A
-different shape or dtype, a missing or an extra tensor, and a comparison of nothing are disagreements.
+Two tensors agree when every element satisfies |candidate - reference| <= limit, one number for the tensor: see
+`tolerance` for what it is and `distance` for how it is held against the elements. NaN agrees with NaN and an
+infinity with the same infinity at the same place, and with nothing else. Integers, booleans and strings must be
+equal. A different shape or dtype, a missing or an extra tensor, and a comparison of nothing are disagreements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tfport.parity.capture import Value, flatten
-
-RTOL = {
-    "float64": 1e-11,
-    "complex128": 1e-11,
-    "float32": 1e-5,
-    "complex64": 1e-5,
-    "float16": 4e-3,  # four units of 2**-10
-    "bfloat16": 3e-2,  # four units of 2**-7
-}
-"""Default tolerance by dtype, relative to the largest value of the reference. What is not listed is exact."""
-
-ULP_QUANTILES = (0.5, 0.99, 1.0)
+from tfport.parity.distance import Scale, measure, pieces, scale_of
+from tfport.parity.reference.values import Value, flatten
+from tfport.parity.tolerance import CEILING, FACTOR, RTOL, Allowed, allowed
 
 
 @dataclass
@@ -47,7 +37,7 @@ class TensorComparison:
     differing: int = 0
     """How many elements are outside the tolerance."""
     scale: float = 0.0
-    """The largest finite |reference|."""
+    """The largest finite |reference|; a mask's constant (-1e9 on masked logits) is left out."""
     max_abs: float = 0.0
     max_rel: float = 0.0
     """`max_abs / scale`; infinite where the scale is zero and something differs."""
@@ -55,10 +45,22 @@ class TensorComparison:
     """Index of the worst element, with the two values there."""
     reference_value: Any = None
     candidate_value: Any = None
+    cosine: float | None = None
+    """Cosine similarity over the elements finite on both sides; None for what is not floating or all zero."""
+    snr: float | None = None
+    """Signal-to-noise ratio in decibels, infinite where nothing differs; None as for `cosine`."""
     ulp: dict[str, float] | None = None
     """Distances in units of the last place, at the quantiles 0.5, 0.99 and 1; None for what is not real."""
+    ulp_histogram: list[int] | None = None
+    """How many elements are 0, 1, 2-3, 4-7, ... units of the last place off."""
     rtol: float = 0.0
     atol: float = 0.0
+    limit: float = 0.0
+    """The largest absolute difference that agrees: `atol + rtol * scale`."""
+    why: str = ""
+    """Where the tolerance comes from, in words."""
+    undecided: bool = False
+    """Whether the reference itself wanders so far in this precision that a failure may be rounding."""
 
     @property
     def ok(self) -> bool:
@@ -117,12 +119,15 @@ def compare(
     *,
     rtol: float | None = None,
     atol: float | None = None,
+    wander: Mapping[str, float] | None = None,
+    depth: Mapping[str, int] | None = None,
     python_dtype: str = "float32",
 ) -> Comparison:
     """Compares two results: arrays, TensorFlow or torch tensors, numbers, or nested dicts, lists and tuples.
 
-    `rtol` (relative to the largest reference value) and `atol` override the defaults of `RTOL` for every
-    floating tensor. Python numbers have no dtype: they agree with any dtype of their kind, within the
+    `wander` and `depth`, by the leaves' names (`output`, `output/0`, `output/logits`), calibrate the tolerance of
+    each tensor, see `tolerance.allowed`; `rtol` (relative to the largest reference value) and `atol` override it for
+    every floating tensor. Python numbers have no dtype: they agree with any dtype of their kind, within the
     tolerance of `python_dtype`, the precision that the program computes in. Raises CaptureError for a leaf
     that is neither a number, a tensor, a string nor None, ValueError for a negative tolerance.
     """
@@ -133,7 +138,11 @@ def compare(
     result = Comparison()
     for name, value in wanted.items():
         if name in given:
-            result.tensors.append(compare_values(name, value, given[name], rtol, atol, python_dtype))
+            known = {"wander": (wander or {}).get(name), "depth": (depth or {}).get(name)}
+            one = compare_values(
+                name, value, given[name], rtol, atol, python_dtype, **known  # type: ignore[arg-type]
+            )  # fmt: skip
+            result.tensors.append(one)
         else:
             why = "the candidate does not return it"
             result.tensors.append(TensorComparison(name, "missing", why, value.array.shape, value.dtype))
@@ -158,8 +167,15 @@ def compare_values(
     rtol: float | None = None,
     atol: float | None = None,
     python_dtype: str = "float32",
+    *,
+    wander: float | None = None,
+    depth: int | None = None,
+    detail: bool = True,
 ) -> TensorComparison:
-    """Compares two values; the numbers are compared even where the dtypes differ."""
+    """Compares two values; the numbers are compared even where the dtypes differ.
+
+    Without `detail` there is no cosine, no signal-to-noise ratio and no ULP: a third of the time.
+    """
     a, b = reference.array, candidate.array
     result = TensorComparison(name, "equal", "", a.shape, reference.dtype, b.shape, candidate.dtype)
     if a.shape != b.shape:
@@ -167,18 +183,20 @@ def compare_values(
         return result
     drift = _drift(reference, candidate)
     result.elements = 0 if reference.dtype in ("none", "list") else int(a.size)
-    if "O" in (a.dtype.kind, b.dtype.kind):
-        _exact(result, a, b)
-    else:
+    kinds = a.dtype.kind + b.dtype.kind
+    if "O" not in kinds and set(kinds) & set("fc"):
         precision = _precision(reference.dtype, candidate.dtype, python_dtype)
-        default = RTOL.get(precision, 0.0)
-        floating = a.dtype.kind in "fc" or b.dtype.kind in "fc"
-        result.rtol = 0.0 if not floating else default if rtol is None else rtol
-        result.atol = 0.0 if not floating or atol is None else atol
-        if floating:
-            _close(result, a, b, precision)
-        else:
-            _exact(result, a, b)
+
+        def tolerance(scale: Scale) -> Allowed:
+            masked = scale.constant and FACTOR * (wander or 0.0) > CEILING * scale.largest
+            known = (
+                None if masked else wander
+            )  # where it is the mask's own rounding it says nothing of the rest
+            return allowed(precision, scale.largest, known, depth, rtol=rtol, atol=atol)
+
+        _close(result, a, b, precision, tolerance, detail)
+    else:
+        _exact(result, a, b)
     if drift:
         also = f"; {result.reason}" if result.reason else ""
         result.status, result.reason = "dtype", drift + also
@@ -212,50 +230,66 @@ def _precision(reference: str, candidate: str, python_dtype: str) -> str:
 
 
 def _exact(result: TensorComparison, a: np.ndarray, b: np.ndarray) -> None:
-    wrong = np.asarray(a != b)
-    result.differing = int(np.count_nonzero(wrong))
     numeric = a.dtype.kind in "biu" and b.dtype.kind in "biu"
-    if numeric and a.size:
-        result.scale = float(np.max(np.abs(a.astype(np.float64))))
+    result.why = "exact"
+    far = -1.0
+    at = 0
+    for start, (p, q) in pieces(a, b):
+        wrong = np.asarray(p != q)
+        count = int(np.count_nonzero(wrong))
+        result.differing += count
+        gap = wrong.astype(np.float64)
+        if count and numeric:
+            gap = np.where(
+                wrong,
+                np.maximum(np.abs(p.astype(np.float64) - q.astype(np.float64)), np.finfo(float).tiny),
+                0.0,
+            )
+        if count and float(gap.max()) > far:
+            far, at = float(gap.max()), start + int(gap.argmax())
+    if numeric:
+        result.scale = scale_of(a).largest
     if not result.differing:
         return
+    _place(result, a, b, at)
     if numeric:
-        gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
-        gap = np.where(wrong, np.maximum(gap, np.finfo(float).tiny), 0.0)
-        _worst(result, a, b, gap)
-        result.max_abs = float(gap[result.worst])
-        result.max_rel = result.max_abs / result.scale if result.scale else float("inf")
-    else:
-        _worst(result, a, b, wrong.astype(float))
+        result.max_abs = far
+        result.max_rel = far / result.scale if result.scale else float("inf")
     _say(result)
 
 
-def _close(result: TensorComparison, a: np.ndarray, b: np.ndarray, precision: str) -> None:
-    if a.size == 0:
+def _close(
+    result: TensorComparison,
+    a: np.ndarray,
+    b: np.ndarray,
+    precision: str,
+    tolerance: Callable[[Scale], Allowed],
+    detail: bool,
+) -> None:
+    scale = scale_of(a)
+    told = tolerance(scale)
+    result.scale, result.limit = scale.largest, told.limit(scale.largest)
+    result.rtol, result.atol, result.why = told.rtol, told.atol, told.why
+    result.undecided = told.undecided
+    if not a.size:
         return
-    wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
-    x, y = a.astype(wide), b.astype(wide)
-    same = (x == y) | (np.isnan(x) & np.isnan(y))
-    finite = np.isfinite(x) & np.isfinite(y)
-    with np.errstate(all="ignore"):
-        gap = np.where(same, 0.0, np.where(finite, np.abs(y - x), np.inf))
-    sizes = np.abs(x[np.isfinite(x)])
-    result.scale = float(sizes.max()) if sizes.size else 0.0
-    limit = result.atol + result.rtol * result.scale
-    result.differing = int(np.count_nonzero(gap > limit))
-    _worst(result, a, b, gap)
-    result.max_abs = float(gap[result.worst])
+    found = measure(a, b, result.limit, scale, dtype=precision, detail=detail)
+    result.max_abs, result.differing = found.max_abs, found.differing
+    result.cosine, result.snr = found.cosine, found.snr
     if result.max_abs:
         result.max_rel = result.max_abs / result.scale if result.scale else float("inf")
         result.status = "close"
-    if wide is np.float64:
-        result.ulp = ulp_quantiles(a, b, precision)
+    if found.ulp is not None:
+        result.ulp, result.ulp_histogram = found.ulp.quantiles(), found.ulp.histogram()
+    _place(result, a, b, found.worst)
+    if scale.constant:
+        result.why += f"; {scale.constant:.3g} is taken for a mask's constant and judged by its own size"
     if result.differing:
         _say(result)
 
 
-def _worst(result: TensorComparison, a: np.ndarray, b: np.ndarray, gap: np.ndarray) -> None:
-    index = np.unravel_index(int(np.argmax(gap)), gap.shape) if gap.ndim else ()
+def _place(result: TensorComparison, a: np.ndarray, b: np.ndarray, flat: int) -> None:
+    index = np.unravel_index(flat, a.shape) if a.ndim else ()
     result.worst = tuple(int(i) for i in index)
     result.reference_value, result.candidate_value = a[result.worst], b[result.worst]
     if isinstance(result.reference_value, np.generic):
@@ -272,38 +306,13 @@ def _say(result: TensorComparison) -> None:
         f"{result.differing} of {result.elements} differ, worst{place}" if result.elements > 1 else "differs"
     )
     result.reason = f"{count}: {b} instead of {a}"
-    if 0 < result.scale < 1e-6 and result.max_abs < 1e-6 and result.dtype in RTOL:
+    if result.undecided:
+        advice = "--dtype float64 decides" if "64" not in result.dtype and "128" not in result.dtype else ""
+        result.reason += f" ({result.why}{': ' if advice else ''}{advice})"
+    elif 0 < result.scale < 1e-6 and result.max_abs < 1e-6 and result.dtype in RTOL:
         told = f"the largest value is {result.scale:.1e}: pass --atol if that is rounding"
         result.reason += f" ({told})"
 
 
 def _show(value: Any) -> str:
     return f"{value:.7g}" if isinstance(value, (float, complex)) else repr(value)
-
-
-def ulp_quantiles(a: np.ndarray, b: np.ndarray, dtype: str) -> dict[str, float] | None:
-    """Distances between two real arrays in units of the last place of `dtype`, at `ULP_QUANTILES`.
-
-    Elements that are not finite on either side are left out; None for other dtypes or where none is left.
-    """
-    finite = np.isfinite(a) & np.isfinite(b)
-    if dtype not in ("float64", "float32", "float16", "bfloat16") or not finite.any():
-        return None
-    x, y = (_ordinals(v[finite], dtype) for v in (a, b))
-    distance = np.where(x > y, x - y, y - x).astype(np.float64)  # uint64: the larger minus the smaller
-    values = np.quantile(distance, ULP_QUANTILES, method="higher")
-    return {f"{q:g}": float(v) for q, v in zip(ULP_QUANTILES, values, strict=True)}
-
-
-def _ordinals(v: np.ndarray, dtype: str) -> np.ndarray:
-    """Numbers such that neighbouring floats differ by one, as uint64."""
-    if dtype == "bfloat16":
-        bits = (np.ascontiguousarray(v, np.float32).view(np.uint32) >> 16).astype(np.uint64)
-        width = 16
-    else:
-        v = np.ascontiguousarray(v, dtype)
-        width = v.dtype.itemsize * 8
-        bits = v.view(f"u{width // 8}").astype(np.uint64)
-    sign = np.uint64(1 << (width - 1))
-    magnitude = bits & np.uint64((1 << (width - 1)) - 1)
-    return np.where(bits & sign, sign - magnitude, sign + magnitude)

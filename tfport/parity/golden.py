@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfport.parity.capture import CODES, MANIFEST_VERSION, CaptureError, Value, sha256
-
-DTYPES = {code: name for name, code in CODES.items()}
+from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.manifest import MANIFEST_VERSION, digest, sha256
+from tfport.parity.reference.values import NAMES, Value, decode
 
 
 @dataclass
@@ -41,9 +42,75 @@ class Golden:
         have = ", ".join(entry["dtype"] for entry in self.runs)
         raise CaptureError(f"{self.folder} was captured in {have}, not in {dtype}")
 
-    def tensors(self, entry: dict[str, Any]) -> dict[str, Value]:
-        """All tensors of a run: `inputs/...`, `outputs/...`, `layers/...`."""
+    def tensors(self, entry: dict[str, Any]) -> Tensors:
+        """All tensors of a run, read when asked for: `inputs/...`, `outputs/...`, `layers/...`."""
         return read_tensors(self.folder / entry["tensors"])
+
+
+class Tensors(Mapping[str, Value]):
+    """A safetensors file as a lazy mapping of name to `Value`.
+
+    Each access maps the tensor's bytes anew and copies them only where the dtype asks for it; the arrays may
+    be written to, which changes neither the file nor a later access. A name whose tensor equals another one
+    has that one's data (`home` tells whose). Raises CaptureError when the file is cut short or damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            with self.path.open("rb") as file:
+                length = file.seek(0, 2)
+                file.seek(0)
+                (size,) = struct.unpack("<Q", file.read(8))
+                if size > length - 8:
+                    raise ValueError("its table of contents reaches past its end")
+                header = json.loads(file.read(size))
+            told = header.pop("__metadata__", {})
+            self._labels: dict[str, str] = json.loads(told.get("labels", "{}"))
+            self._same: dict[str, str] = json.loads(told.get("same", "{}"))
+            self._base = 8 + size
+            self._entries: dict[str, tuple[str, tuple[int, ...], int, int]] = {}
+            for name, entry in header.items():
+                start, end = entry["data_offsets"]
+                shape = tuple(int(n) for n in entry["shape"])
+                width = 2 if entry["dtype"] == "BF16" else np.dtype(NAMES[entry["dtype"]]).itemsize
+                if start < 0 or self._base + end > length or end - start != math.prod(shape) * width:
+                    raise ValueError(f"{name} reaches past the end of the file")
+                self._entries[name] = (entry["dtype"], shape, start, end)
+            if not set(self._same.values()) <= set(self._entries):
+                raise ValueError("a tensor that others equal is not there")
+        except OSError as error:
+            raise CaptureError(f"{path}: {error.strerror}") from None
+        except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CaptureError(f"{path} is damaged: {error}") from None
+
+    def home(self, name: str) -> str:
+        """The name under which the data of a tensor lie; equal tensors have one home."""
+        return self._same.get(name, name)
+
+    def __getitem__(self, name: str) -> Value:
+        home = self.home(name)
+        code, shape, start, end = self._entries[home]
+        if end == start:
+            data = np.zeros((0,), np.uint8)
+        else:
+            data = np.asarray(np.memmap(self.path, np.uint8, "c", self._base + start, (end - start,)))
+        if data.size and (self._base + start) % 8:
+            data = data.copy()  # arrays that are not aligned are slow, and refused by some
+        try:
+            return decode(code, shape, self._labels.get(home), data)
+        except (ValueError, TypeError) as error:
+            raise CaptureError(f"{self.path} is damaged: {name}: {error}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._same
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._entries
+        yield from self._same
+
+    def __len__(self) -> int:
+        return len(self._entries) + len(self._same)
 
 
 def read_golden(folder: str | Path) -> Golden:
@@ -65,41 +132,18 @@ def read_golden(folder: str | Path) -> Golden:
         raise CaptureError(
             f"{path} has format {version}, this tfport reads {MANIFEST_VERSION}: capture again"
         )
-    for name, digest in manifest["sha256"].items():
+    if manifest.get("digest") != digest(manifest):
+        raise CaptureError(f"{path} is not what was captured (its digest differs): capture again")
+    for name, expected in manifest["sha256"].items():
         if not (folder / name).is_file():
             raise CaptureError(f"{folder / name} is missing: capture again")
-        if sha256(folder / name) != digest:
+        if sha256(folder / name) != expected:
             raise CaptureError(f"{folder / name} is not what was captured (checksum differs): capture again")
     if not manifest.get("runs"):
         raise CaptureError(f"{folder} holds no run: capture again")
     return Golden(folder, manifest)
 
 
-def read_tensors(path: str | Path) -> dict[str, Value]:
-    """Reads a safetensors file into name -> `Value`; raises CaptureError when it is cut short or damaged."""
-    data = Path(path).read_bytes()
-    try:
-        (size,) = struct.unpack_from("<Q", data)
-        header = json.loads(data[8 : 8 + size])
-        labels = json.loads(header.pop("__metadata__", {}).get("labels", "{}"))
-        return {name: _read(entry, labels.get(name), data, 8 + size) for name, entry in header.items()}
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CaptureError(f"{path} is damaged: {error}") from None
-
-
-def _read(entry: dict[str, Any], label: str | None, data: bytes, base: int) -> Value:
-    start, end = entry["data_offsets"]
-    dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
-    stored = np.dtype("<u2") if dtype == "bfloat16" else np.dtype(dtype).newbyteorder("<")
-    if base + end > len(data) or end - start != math.prod(shape) * stored.itemsize:
-        raise ValueError("a tensor reaches past the end of the file")
-    array = np.frombuffer(data, stored, math.prod(shape), base + start).reshape(shape)
-    array = array.astype(stored.newbyteorder("="))
-    if dtype == "bfloat16":
-        return Value((array.astype(np.uint32) << 16).view(np.float32), dtype)
-    if label == "string":
-        sizes, texts = json.loads(array.tobytes())
-        return Value(np.array(texts, dtype=object).reshape(sizes), label)
-    if label is not None and "complex" in label:
-        array = array.view(np.complex64 if dtype == "float32" else np.complex128)[..., 0]
-    return Value(array, label or dtype)
+def read_tensors(path: str | Path) -> Tensors:
+    """Opens a safetensors file as name -> `Value`; raises CaptureError when it is cut short or damaged."""
+    return Tensors(path)

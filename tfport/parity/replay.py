@@ -7,7 +7,6 @@ devices; for each pair of them one safetensors file and an entry in `result.json
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
 import os
@@ -15,15 +14,19 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfport.parity import capture, golden, layouts
-from tfport.parity.capture import CaptureError, UsageError, Value
+from tfport.parity import golden, layouts
+from tfport.parity.reference.errors import CaptureError, UsageError
+from tfport.parity.reference.store import write_tensors
+from tfport.parity.reference.targets import binds, describe, load_target, parse_call, required, split_target
+from tfport.parity.reference.values import Value, flatten
 
 MISFITS = 12
 """How many tensors that do not fit are named in the one-line error."""
@@ -39,7 +42,10 @@ class Request:
     call_args: str = ""
     dtypes: Sequence[str] = ("float32",)
     devices: Sequence[str] = ("cpu",)
-    layers: bool = True
+    layers: str = "auto"
+    """`auto` (when the outputs disagree), `all` or `none`."""
+    rtol: float | None = None
+    atol: float | None = None
 
 
 def _moved(value: Value, order: tuple[int, ...]) -> Value:
@@ -47,12 +53,21 @@ def _moved(value: Value, order: tuple[int, ...]) -> Value:
 
 
 class NoTensorFlow:
-    """An import hook that refuses TensorFlow, which must not share a process with torch."""
+    """An import hook that refuses TensorFlow, which must not share a process with torch.
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        """Raises ImportError for tensorflow, leaves everything else to the other finders."""
-        if name.split(".")[0] == "tensorflow":
-            raise ImportError("the candidate imports TensorFlow: it is not converted", name=name)
+    Looking for it is allowed, as torch's own compiler does: the refusal comes when it is loaded.
+    """
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """A spec that cannot be loaded for tensorflow; everything else is left to the other finders."""
+        return ModuleSpec(name, self) if name.split(".")[0] == "tensorflow" else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Raises ImportError."""
+        raise ImportError("the candidate imports TensorFlow: it is not converted", name=spec.name)
+
+    def exec_module(self, module: Any) -> None:
+        """Never reached; importlib asks for both methods."""
 
 
 def replay(request: Request) -> dict[str, Any]:
@@ -68,7 +83,8 @@ def replay(request: Request) -> dict[str, Any]:
     for dtype in request.dtypes:
         for device in request.devices:
             run: dict[str, Any] = {"dtype": dtype, "device": device, "notes": []}
-            run |= {"tensors": None, "error": None, "usage": False}
+            run |= {"tensors": None, "error": None, "usage": False, "layers": [], "first": None, "causes": []}
+            run |= {"gradients": None, "training": None}
             runs.append(run)
             try:
                 if device.startswith("cuda") and not torch.cuda.is_available():
@@ -88,20 +104,21 @@ class Replay:
     ) -> None:
         import torch
 
-        self.request, self.device, self.run = request, device, run
+        self.request, self.device, self.run, self.reference = request, device, run, reference
         self.folder = reference.folder
         self.seed = int(reference.manifest["seed"])
         self.source_sha256 = reference.manifest["source_sha256"]
         self.entry = reference.run(dtype)
         self.given = reference.tensors(self.entry)
         self.dtype = getattr(torch, dtype)
-        self.path, self.name = capture.split_target(request.candidate)
-        self.args, self.kwargs = capture.parse_call(request.call_args)
+        self.path, self.name = split_target(request.candidate)
+        self.args, self.kwargs = parse_call(request.call_args)
         self.record: Mapping[str, Any] = {}
         self.orders: list[tuple[int, ...]] = []
-        self.kept: dict[str, Value] = {}
         self.carried = False  # whether the record is the model's own attribute
         self.where: tuple[str, ...] = ()  # how the record may name the candidate's forward
+        self.model: Any = None  # the nn.Module, once it holds the reference's weights
+        self.target: Any = None  # what was called
 
     def write(self) -> None:
         """Runs the candidate and writes its outputs and layers."""
@@ -109,16 +126,31 @@ class Replay:
 
         torch.set_default_dtype(self.dtype)
         self.seeds()
-        module, found = capture.load_target(self.path, self.name)
+        module, found = load_target(self.path, self.name)
         self.seeds()
         start = time.perf_counter()
         outputs = self.call(module, found)
         self.run["seconds"] = round(time.perf_counter() - start, 3)
-        flat = capture.flatten(outputs).items()
+        flat = flatten(outputs).items()
         leaves = {name: self.back(i, name, value) for i, (name, value) in enumerate(flat)}
-        tensors = {f"outputs/{name}": value for name, value in leaves.items()} | self.kept
+        tensors = {f"outputs/{name}": value for name, value in leaves.items()}
         self.run["tensors"] = f"{self.entry['dtype']}-{self.device.replace(':', '')}.safetensors"
-        capture.write_tensors(Path(self.request.output) / self.run["tensors"], tensors)
+        write_tensors(Path(self.request.output) / self.run["tensors"], tensors)
+        if self.entry.get("gradients") or self.entry.get("training"):
+            self.run |= self.train(module)
+
+    def train(self, user: Any) -> Mapping[str, Any]:
+        """Gradients and steps of training, where the golden holds them: `tfport.parity.training`."""
+        from tfport.parity import training
+
+        told = self.name if self.name in (self.record.get("models") or {}) else None
+        context = training.Context(
+            self.entry, self.folder, self.model, self.model or self.target, user, self.record, told, self.device,
+            self.dtype, self.seed, self.guard, self.parameters, self.names, self.where,
+        )  # fmt: skip
+        made = training.replay_recorded(context, training.Tolerance(self.request.rtol, self.request.atol))
+        self.run["notes"] += context.notes
+        return made
 
     def seeds(self) -> None:
         """Seeds Python, NumPy and torch as the reference was seeded."""
@@ -134,10 +166,10 @@ class Replay:
             return action()
         except CaptureError:
             raise
-        except Exception as error:  # the candidate may raise anything
+        except (Exception, SystemExit) as error:  # the candidate may raise anything, and may end the program
             if os.environ.get("TFPORT_TRACEBACK"):
                 traceback.print_exc()
-            raise CaptureError(f"{doing} {capture.describe(error, self.path)}") from error
+            raise CaptureError(f"{doing} {describe(error, self.path)}") from error
 
     def call(self, module: Any, found: Any) -> Any:
         """Builds what is named, carries the weights and calls it with the recorded inputs."""
@@ -148,8 +180,8 @@ class Replay:
         is_module = isinstance(found, torch.nn.Module)
         builds = self.entry["kind"] in ("keras", "module") or inspect.isclass(found)
         if not is_module and builds:
-            if not capture.binds(found, self.args, self.kwargs):
-                need = ", ".join(capture.required(found) or [])
+            if not binds(found, self.args, self.kwargs):
+                need = ", ".join(required(found) or [])
                 raise UsageError(f"{self.name} needs arguments ({need}): pass --call-args")
             target = self.guard(lambda: found(*self.args, **self.kwargs))
             if not callable(target):
@@ -166,24 +198,36 @@ class Replay:
         elif weights:
             self.set_globals(module, self.folder / weights["file"])
         self.find_record(target)
+        self.target = target
         plain, named = self.inputs(target, (self.name, self.name + ".forward"))
-        return self.guard(lambda: target(*plain, *args, **{**kwargs, **named}))
+        return self.forward(None, lambda: target(*plain, *args, **{**kwargs, **named}))
 
     def call_module(self, module: Any, weights: Mapping[str, str] | None) -> Any:
         """Inference of an nn.Module with the reference's weights."""
         import torch
 
         module = module.to(device=self.device, dtype=self.dtype).eval()
+        self.model = module
         self.find_record(module)
         where = (type(module).__name__ + ".forward", type(module).__name__ + ".call", "forward", self.name)
         plain, named = self.inputs(module.forward, where)
         with torch.no_grad():
-            tensors = [*module.parameters(), *module.buffers()]
-            if any(torch.nn.parameter.is_lazy(p) for p in tensors) or (not tensors and weights):
+            if weights and self.is_unbuilt(module):
                 self.guard(lambda: module(*plain, **named))  # lazy modules take their sizes from a call
+                if self.carried:
+                    self.record = module.tfport_record  # it tells of the layers that the call has made
             self.carry(module, weights)
-            with self.watch(module):
-                return self.guard(lambda: module(*plain, **named))
+            self.model, self.called = module, lambda: module(*plain, **named)
+            return self.forward(module, self.called)
+
+    @staticmethod
+    def is_unbuilt(module: Any) -> bool:
+        """Whether some parameters are made, or get their shapes, by the first call."""
+        import torch
+
+        tensors = [*module.parameters(), *module.buffers()]
+        lazy = any(torch.nn.parameter.is_lazy(p) for p in tensors)
+        return lazy or not tensors or any(getattr(m, "built", True) is False for m in module.modules())
 
     def carry(self, module: Any, weights: Mapping[str, str] | None) -> None:
         """Loads the recorded weights by `tfport.load_weights`, which raises unless all fits."""
@@ -316,35 +360,89 @@ class Replay:
         if order_back is None or value.array.ndim != wanted.array.ndim:
             return value
         note = f"{name}: axes put back in TensorFlow's order, as the arguments' were changed"
-        self.run["notes"].append(note)
+        if note not in self.run["notes"]:
+            self.run["notes"].append(note)
         return _moved(value, order_back)
 
     def concerns(self, told: Mapping[str, Any]) -> bool:
         """Whether an entry of the record is about the candidate; all of a carried record is."""
-        return self.carried or told.get("where") in self.where
+        return self.names(told, self.where)
 
-    @contextlib.contextmanager
-    def watch(self, module: Any) -> Iterator[None]:
-        """Keeps the outputs of the modules that the record pairs with Keras layers, while it is open."""
-        handles = []
-        told = self.entry.get("layers") or []
-        if self.request.layers and told:
-            tensors: dict[str, list[str]] = {}
-            for call in told:
-                for key in {call["name"], call["attribute"]} - {None}:
-                    tensors.setdefault(key, []).extend(call["tensors"])
-            for layer in self.layers(module):
-                keys = [k for k in (layer.get("keras_path"), layer.get("name")) if k in tensors]
-                names = tensors[keys[0]] if keys else []
-                with contextlib.suppress(AttributeError):  # a path that names no module
-                    part = module.get_submodule(layer["path"]) if layer.get("path") else None
-                    if names and part is not None:
-                        handles.append(part.register_forward_hook(self.keeper(list(names))))
+    def names(self, told: Mapping[str, Any], where: tuple[str, ...]) -> bool:
+        """Whether an entry of the record is about one of these functions; all of a carried record is."""
+        return self.carried or told.get("where") in where
+
+    def localiser(self, module: Any) -> Any:
+        """The reference's layers beside the candidate's modules (None: a plain function)."""
+        from tfport.parity.localise import Localiser
+
+        entry = dict(self.entry)
+        if not entry.get("wander"):  # a run in float64 has the wander of that in float32
+            others = [run for run in self.reference.runs if run["dtype"] == "float32"]
+            entry["wander"] = next((run["wander"] for run in others if run.get("wander")), {})
+        if entry["kind"] != "keras":  # one call of a function may be any number of operations
+            entry["depth"] = {}
+        if self.request.layers == "none":
+            entry["layers"] = []
+        recorded = self.layers(module) if module is not None else ()
+        request = self.request
+        return Localiser(
+            entry, self.given, module, recorded, self.device, request.rtol, request.atol, self.seeds
+        )
+
+    def forward(self, module: Any, action: Callable[[], Any]) -> Any:
+        """Runs the candidate, its layers compared on the way; then finds the fault where there is one."""
+        localiser = self.localiser(module)
+        if not localiser.useful:
+            return self.guard(action)
         try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+            outputs = self.guard(lambda: localiser.plain(action))
+        except CaptureError as error:
+            self.run["layers"] = [layer.as_dict() for layer in localiser.layers]
+            return self.unwatched(action, error)
+        given = self.tensors(outputs)
+        if self.request.layers == "all" or not localiser.agree(given):
+            try:
+                localiser.locate(action, self.tensors)
+            except Exception as error:  # the candidate may not stand other values than its own
+                if os.environ.get("TFPORT_TRACEBACK"):
+                    traceback.print_exc()
+                told = describe(error, self.path)
+                self.run["notes"].append(f"layers: the search for the fault was stopped by {told}")
+        self.run["layers"] = [layer.as_dict() for layer in localiser.layers]
+        self.run["forced"] = [layer.as_dict() for layer in localiser.forced]
+        self.run["first"], self.run["causes"] = localiser.first, localiser.causes
+        return outputs
+
+    def unwatched(self, action: Callable[[], Any], error: CaptureError) -> Any:
+        """A candidate that raised while it was watched: once more without. Raises what it then raises, with the
+        first layer that differed before.
+        """
+        self.seeds()
+        try:
+            outputs = self.guard(action)
+        except CaptureError as own:
+            differing = next((layer for layer in self.run["layers"] if layer["status"] == "differs"), None)
+            if differing is None:
+                raise
+            told = f"layer {differing['name']} ({differing['kind']}) differs before that"
+            raise CaptureError(
+                f"{own}; {told}{': ' * bool(differing['reason'])}{differing['reason']}"
+            ) from own
+        self.run["notes"].append(f"layers were not compared: the candidate cannot be watched ({error})")
+        self.run["layers"] = []
+        return outputs
+
+    def tensors(self, outputs: Any) -> dict[str, Any]:
+        """The outputs as tensors by the reference's names, in TensorFlow's axis order; text is left out."""
+        import torch
+
+        made = {}
+        for i, (name, value) in enumerate(flatten(outputs).items()):
+            value = self.back(i, name, value)
+            if value.array.dtype.kind in "fiub":
+                made[f"outputs/{name}"] = torch.from_numpy(np.ascontiguousarray(value.array)).to(self.device)
+        return made
 
     def layers(self, module: Any) -> list[Mapping[str, Any]]:
         """The record's layers of this model."""
@@ -353,16 +451,6 @@ class Replay:
             if key in models:
                 return models[key].get("layers", [])
         return next(iter(models.values())).get("layers", []) if len(models) == 1 else []
-
-    def keeper(self, names: list[str]) -> Callable[..., None]:
-        """A forward hook that keeps a module's outputs, call by call, under the reference's names."""
-        import torch
-
-        def keep(module: Any, args: Any, result: Any) -> None:
-            if names and isinstance(result, torch.Tensor):
-                self.kept[names.pop(0)] = capture.as_value(result.clone())
-
-        return keep
 
 
 def main(argv: list[str]) -> int:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfport.parity import capture as capture_file
-from tfport.parity import golden
-from tfport.parity.aligned import LayerComparison, compare_layers
-from tfport.parity.capture import CaptureError, split_target
+from tfport.parity import bundle, golden
+from tfport.parity.calibration import calibration, outputs_of
 from tfport.parity.comparison import Comparison, compare
+from tfport.parity.doubts import doubts
 from tfport.parity.printed import PrintedComparison, compare_printed
+from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.targets import split_reference, split_target
 
 
 @dataclass
@@ -29,17 +31,69 @@ class Part:
     dtype: str
     device: str
     comparison: Comparison | None = None
-    layers: list[LayerComparison] = field(default_factory=list)
+    """The outputs."""
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    """One for each layer call: name, kind, status (`agrees`, `differs`, `not compared`), how, max_abs, max_rel,
+    allowed, reason; empty with `--layers none`."""
+    layers_recorded: int = 0
     layers_left_out: int = 0
+    first: dict[str, Any] | None = None
+    """The first layer whose output differs given equal inputs: layer, kind, reason, between."""
+    causes: list[dict[str, Any]] = field(default_factory=list)
+    """Causes that were tested by applying them: cause, layer, agrees, said."""
+    gradients: dict[str, Any] | None = None
+    training: dict[str, Any] | None = None
+    missing: list[str] = field(default_factory=list)
+    """What was named and not compared, each with why."""
+    must_agree: bool = False
+    """Whether layers were asked for by name (`--layers all`), so that one that differs is a failure by itself."""
     notes: list[str] = field(default_factory=list)
     error: str | None = None
     usage: bool = False
     """Whether the error is one of the request (a name or device that is not there), not of the candidate."""
 
     @property
+    def reasons(self) -> list[str]:
+        """Why it does not agree, a line for each kind of thing that was compared; empty where all agrees."""
+        if self.error is not None:
+            return [self.error]
+        told = [] if self.comparison is None else [self.comparison.reason]
+        if self.must_agree:
+            wrong = [layer for layer in self.layers if layer["status"] == "differs"]
+            told += [f"layer {layer['name']}: {layer['reason'] or 'differs'}" for layer in wrong[:1]]
+        elif self.comparison is not None and self.comparison.ok:
+            told += self._hidden()
+        told += [part["reason"] for part in (self.gradients, self.training) if part is not None]
+        return [line for line in [*told, *self.missing] if line]
+
+    def _hidden(self) -> list[str]:
+        """A layer that differs where the outputs agree and no later layer does: an argmax or a saturated
+        activation hides it. (What a later layer makes good, as where a normalisation is folded into a convolution,
+        is no fault.) Layers that were paired by their order alone do not count.
+        """
+        at = [
+            i
+            for i, layer in enumerate(self.layers)
+            if layer["status"] == "differs" and layer["how"] != "order"
+        ]
+        if not at or any(layer["status"] == "agrees" for layer in self.layers[at[-1] + 1 :]):
+            return []
+        layer = next(self.layers[i] for i in at)
+        off = (
+            f" by {layer['max_abs']:.3g} where {layer['allowed']:.2g} is allowed"
+            if layer.get("allowed")
+            else ""
+        )
+        return [
+            f"layer {layer['name']} differs{off} though the outputs agree: what comes after it hides the difference"
+        ]
+
+    @property
     def ok(self) -> bool:
-        """Whether it was compared and agreed."""
-        return self.error is None and self.comparison is not None and self.comparison.ok
+        """Whether everything that was named was compared and agreed."""
+        parts = [part["ok"] for part in (self.gradients, self.training) if part is not None]
+        compared = self.comparison is not None and self.comparison.ok
+        return self.error is None and compared and all(parts) and not self.reasons
 
 
 @dataclass
@@ -69,7 +123,11 @@ class Verification:
 
 @dataclass
 class Plan:
-    """What to verify and how. `rtol` and `atol` override the tolerance by dtype when they are given."""
+    """What to verify and how; the options of `tfport verify` and `tfport capture`, by the same names.
+
+    `rtol` and `atol` override the calibrated tolerance when they are given. `gradients` and `steps` must be in a
+    golden folder that is named; what the folder holds of them is compared also where they are not asked for.
+    """
 
     reference: str
     candidate: str | None = None
@@ -83,6 +141,26 @@ class Plan:
     atol: float | None = None
     python: str | None = None
     layers: str = "auto"
+    calibrate: bool = True
+    gradients: bool = False
+    steps: int = 0
+    loss: str | None = None
+    optimizer: str | None = None
+    train_step: str | None = None
+    targets: Sequence[str] = ()
+    batches: str | None = None
+    tensors: Sequence[str] = ()
+    signature: str | None = None
+
+
+def kind_of(reference: str) -> str:
+    """What a reference is: `golden` (any folder that is no SavedModel), `savedmodel`, `graph` or `program`."""
+    if os.path.isdir(reference):
+        saved = os.path.isfile(os.path.join(reference, "saved_model.pb"))
+        return "savedmodel" if saved else "golden"
+    if os.path.basename(reference) == "saved_model.pb":
+        return "savedmodel"
+    return "graph" if reference.endswith(".pb") or ".pb:" in reference else "program"
 
 
 def default_candidate(reference: str) -> str:
@@ -100,19 +178,51 @@ def run_capture(plan: Plan, output: str | Path, *, update: bool = False) -> gold
     Leaves the golden folder `output` and returns it opened. Raises CaptureError in one line: no such file or
     name, no TensorFlow there, what the reference raised and where, a folder that exists (unless `update`).
     """
-    split_target(plan.reference)
-    if plan.weights and not os.path.isfile(plan.weights):
+    split_reference(plan.reference)
+    if plan.weights and not os.path.exists(plan.weights):
         raise CaptureError(f"--weights {plan.weights}: no such file")
-    command = [_python(plan.python), capture_file.__file__, plan.reference, "--output", str(output)]
-    for spec in plan.inputs:
-        command += ["--input", spec]
-    if plan.weights:
-        command += ["--weights", plan.weights]
-    if update:
-        command += ["--update"]
-    command += [f"--call-args={plan.call_args}", "--dtype", ",".join(plan.dtypes), "--layers", plan.layers]
-    _run([*command, "--seed", str(plan.seed)], "capture", {"TF_CPP_MIN_LOG_LEVEL": "3"})
+    words = [plan.reference, "--output", str(output)]
+    for option, values in (
+        ("--input", plan.inputs),
+        ("--tensor", plan.tensors),
+        ("--target", plan.targets),
+    ):
+        for value in values:
+            words += [option, value]
+    for option, given in (
+        ("--weights", plan.weights),
+        ("--steps", plan.steps),
+        ("--loss", plan.loss),
+        ("--optimizer", plan.optimizer),
+        ("--train-step", plan.train_step),
+        ("--batches", plan.batches),
+        ("--signature", plan.signature),
+    ):
+        if given:
+            words += [option, str(given)]
+    switches = {"--update": update, "--gradients": plan.gradients, "--no-calibrate": not plan.calibrate}
+    words += [switch for switch, on in switches.items() if on]
+    words += [f"--call-args={plan.call_args}", "--dtype", ",".join(plan.dtypes), "--layers", plan.layers]
+    words += ["--seed", str(plan.seed)]
+    before = _written(output)
+    try:
+        with bundle.written() as script:
+            _run([_python(plan.python), script, *words], "capture", {"TF_CPP_MIN_LOG_LEVEL": "3"})
+        if _written(output) == before:
+            raise Unexplained(f"the capture in {_python(plan.python)} ended well and wrote no golden folder")
+    except Unexplained:
+        _check_python(plan.python)
+        raise
     return golden.read_golden(output)
+
+
+def _written(folder: str | Path) -> tuple[int, int] | None:
+    """What tells one writing of a golden folder from another; None where there is none."""
+    try:
+        found = os.stat(os.path.join(folder, "manifest.json"))
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def run_replay(reference: golden.Golden, candidate: str, output: str | Path, plan: Plan) -> dict[str, Any]:
@@ -125,24 +235,30 @@ def run_replay(reference: golden.Golden, candidate: str, output: str | Path, pla
         "call_args": plan.call_args or reference.manifest["call_args"],
         "dtypes": list(plan.dtypes),
         "devices": list(plan.devices),
-        "layers": plan.layers != "none",
+        "layers": "all" if plan.tensors else plan.layers,
+        "rtol": plan.rtol,
+        "atol": plan.atol,
     }
     path = Path(output) / "request.json"
     path.write_text(json.dumps(request), "utf-8")
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
     _run([sys.executable, "-m", "tfport.parity.replay", str(path)], "replay", {"PYTHONPATH": paths})
-    return json.loads((Path(output) / "result.json").read_text("utf-8"))
+    made = Path(output) / "result.json"
+    if not made.is_file():
+        raise CaptureError(f"the candidate {candidate} ended the process before anything was compared")
+    return json.loads(made.read_text("utf-8"))
 
 
 def verify(plan: Plan) -> Verification:
     """Captures (or opens a golden folder), replays, compares; CaptureError when nothing could be run."""
     candidate = plan.candidate
-    is_golden = os.path.isdir(plan.reference)
+    kind = kind_of(plan.reference)
     if candidate is None:
-        if is_golden:
+        if kind != "program":
+            what = {"golden": "golden folder", "savedmodel": "SavedModel", "graph": "graph"}[kind]
             raise CaptureError(
-                "a golden folder needs the candidate too: tfport verify GOLDEN model_torch.py:NAME"
+                f"a {what} needs the candidate too: tfport verify {plan.reference} model_torch.py:NAME"
             )
         split_target(plan.reference)
         candidate = default_candidate(plan.reference)
@@ -150,14 +266,14 @@ def verify(plan: Plan) -> Verification:
     done = Verification(plan.reference, candidate, seed=plan.seed)
     with tempfile.TemporaryDirectory(prefix="tfport-") as temporary:
         start = time.perf_counter()
-        if is_golden:
+        if kind == "golden":
             reference = golden.read_golden(plan.reference)
             done.seed = reference.manifest["seed"]
         else:
             reference = run_capture(plan, Path(temporary) / "golden")
             done.seconds["capture"] = time.perf_counter() - start
         for dtype in plan.dtypes:
-            reference.run(dtype)
+            holds(reference, reference.run(dtype), plan)
         start = time.perf_counter()
         result = run_replay(reference, candidate, temporary, plan)
         done.seconds["replay"] = time.perf_counter() - start
@@ -169,22 +285,75 @@ def verify(plan: Plan) -> Verification:
     return done
 
 
+def holds(reference: golden.Golden, entry: Mapping[str, Any], plan: Plan) -> None:
+    """Raises CaptureError unless the golden folder holds what the plan names."""
+    place = str(reference.folder)
+    again = f"capture again: tfport capture {reference.target} -o {place} --update"
+    if kind_of(plan.reference) != "golden":  # captured just now, into a folder that is gone when this is read
+        place, again = f"the run of {plan.reference}", "the capture cannot record it: leave out"
+    recorded = (entry.get("training") or {}).get("steps", 0)
+    layers = entry.get("layers") or []
+    lacking = []
+    if plan.gradients and not entry.get("gradients"):
+        lacking.append(("--gradients", "no gradients"))
+    if plan.steps > recorded:
+        lacking.append(
+            (f"--steps {plan.steps}", f"{recorded or 'no'} step{'s' * (recorded != 1)} of training")
+        )
+    for name in plan.tensors:
+        if not any(names(name, layer) for layer in layers):
+            lacking.append((f"--tensor {name}", "none of this name"))
+    if plan.layers == "all" and entry["kind"] == "keras" and not layers:
+        lacking.append(("--layers all", "no layers"))
+    for option, what in lacking:
+        raise CaptureError(f"{option}: {place} holds {what}; {again} {option}")
+
+
+def names(tensor: str, layer: Mapping[str, Any]) -> bool:
+    """Whether `--tensor` means this layer: its name, with or without `:0`, or a scope that it is in."""
+    wanted, name = tensor.removesuffix(":0").rstrip("/"), layer["name"].removesuffix(":0")
+    return name == wanted or name.startswith((wanted + "/", wanted + ":"))
+
+
 def part_of(reference: golden.Golden, run: dict[str, Any], folder: Path, plan: Plan) -> Part:
     """One entry of a replay's `result.json` beside the reference; its tensors are read from `folder`."""
-    part = Part(run["dtype"], run["device"], notes=run["notes"])
+    part = Part(
+        run["dtype"], run["device"], notes=run["notes"], must_agree=plan.layers == "all" or bool(plan.tensors)
+    )
     part.error, part.usage = run["error"], run["usage"]
     if part.error:
+        if part.error.startswith("the weights do not fit"):
+            part.error += f" (the golden is a run of {reference.target}: is it this model's?)"
         return part
     entry = reference.run(part.dtype)
-    part.notes = [*entry["notes"], *part.notes]
-    wanted, given = reference.tensors(entry), golden.read_tensors(folder / run["tensors"])
-    outputs = [
-        {name.removeprefix("outputs/"): v for name, v in side.items() if name.startswith("outputs/")}
-        for side in (wanted, given)
-    ]
-    part.comparison = compare(outputs[0], outputs[1], rtol=plan.rtol, atol=plan.atol, python_dtype=part.dtype)
+    part.notes = [*entry["notes"], *part.notes, *doubts(entry, reference.tensors(entry))]
+    wander, depth = calibration(reference, entry)
+    part.comparison = compare(
+        outputs_of(reference.tensors(entry)),
+        outputs_of(golden.read_tensors(folder / run["tensors"])),
+        rtol=plan.rtol,
+        atol=plan.atol,
+        wander=wander,
+        depth=depth,
+        python_dtype=part.dtype,
+    )
     part.layers_left_out = entry.get("layers_left_out", 0)
-    part.layers = compare_layers(entry.get("layers", []), wanted, given, plan.rtol)
+    part.layers, part.first, part.causes = run.get("layers") or [], run.get("first"), run.get("causes") or []
+    part.gradients, part.training = run.get("gradients"), run.get("training")
+    for what, recorded, compared in (
+        ("gradients", entry.get("gradients"), part.gradients),
+        ("training", entry.get("training"), part.training),
+    ):
+        if recorded and compared is None:
+            part.missing.append(f"{what}: recorded in the reference and not compared")
+    part.layers_recorded = len(entry.get("layers") or [])
+    if plan.layers == "all" and part.layers_recorded and not part.layers:
+        part.missing.append("layers: --layers all was asked for and none was compared")
+    for tensor in plan.tensors:
+        found = [layer for layer in part.layers if names(tensor, layer)]
+        part.missing += [f"--tensor {tensor}: {x['reason']}" for x in found if x["status"] == "not compared"]
+        if not found:
+            part.missing.append(f"--tensor {tensor}: it was not compared")
     return part
 
 
@@ -219,6 +388,28 @@ def _python(named: str | None) -> str:
     return found
 
 
+def _check_python(named: str | None) -> None:
+    """Raises CaptureError unless the program is a Python that can run the capture."""
+    code = "import sys; print('tfport %d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run(
+            [_python(named), "-c", code], capture_output=True, text=True, check=False, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        raise CaptureError(f"--python {named}: it does not run") from None
+    told = re.fullmatch(r"tfport (\d+)\.(\d+)\s*", done.stdout)
+    if told is None:
+        raise CaptureError(
+            f"--python {named}: it is no Python; name the one that has TensorFlow, ENV/bin/python"
+        )
+    if (int(told[1]), int(told[2])) < (3, 7):
+        raise CaptureError(f"--python {named}: Python {told[1]}.{told[2]}, the capture needs 3.7 or later")
+
+
+class Unexplained(CaptureError):
+    """A process ended without the one line that tells why."""
+
+
 def _run(command: list[str], what: str, environment: dict[str, str]) -> str:
     """Runs a process, returns its stdout; raises CaptureError with the one line it gives as its error."""
     env = {**environment, **os.environ} | {k: v for k, v in environment.items() if k == "PYTHONPATH"}
@@ -237,4 +428,4 @@ def _run(command: list[str], what: str, environment: dict[str, str]) -> str:
     ended = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
     frames = [line for line in lines if line.startswith('File "') and os.path.basename(command[1]) in line]
     place = f" ({frames[-1].split(', in ')[0]})" if frames else ""
-    raise CaptureError(f"{what} ended with {ended}: {lines[-1] if lines else 'it printed no error'}{place}")
+    raise Unexplained(f"{what} ended with {ended}: {lines[-1] if lines else 'it printed no error'}{place}")

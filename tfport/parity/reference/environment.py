@@ -1,0 +1,142 @@
+"""TensorFlow's state: imported, seeded, deterministic, and what the numbers depend on."""
+
+import collections
+import contextlib
+import os
+import platform
+import random
+import sys
+
+import numpy as np
+
+from tfport.parity.reference.errors import CaptureError
+
+
+def reset(tf, dtype, seed):
+    """A fresh graph and Keras state, with `dtype` as Keras' default float."""
+    try:
+        import keras
+    except ImportError:
+        keras = None
+    for module in (tf.keras, keras):
+        if module is None:
+            continue
+        module.backend.clear_session()
+        module.backend.set_floatx(dtype)
+        if hasattr(getattr(module, "config", None), "set_dtype_policy"):
+            module.config.set_dtype_policy(dtype)
+        elif hasattr(getattr(module, "mixed_precision", None), "set_global_policy"):
+            with contextlib.suppress(ValueError):  # with TensorFlow 1's behaviour floatx is all there is
+                module.mixed_precision.set_global_policy(dtype)
+    if not tf.executing_eagerly():
+        tf.compat.v1.reset_default_graph()
+    seed_all(tf, seed)
+
+
+def seed_all(tf, seed):
+    """Seeds Python, NumPy and TensorFlow."""
+    random.seed(seed)
+    np.random.seed(seed)
+    getattr(tf.random, "set_seed", None) and tf.random.set_seed(seed)
+    tf.compat.v1.set_random_seed(seed)
+
+
+@contextlib.contextmanager
+def functions_run_eagerly(tf):
+    """Inside, what `@tf.function` decorates runs as plain Python.
+
+    Keras 3 builds a model by running its call() with fresh initial values in place of the variables. A call() that
+    is a tf.function is traced by that run, and the traced graph, which draws new weights at every call and holds
+    no variable, is what later calls with the same arguments use. A model that was built eagerly is traced right.
+    """
+    config = tf.config
+    switch = getattr(config, "run_functions_eagerly", None)
+    switch = switch or getattr(config, "experimental_run_functions_eagerly", None)
+    if switch is None or not tf.executing_eagerly():
+        yield
+        return
+    asked = getattr(
+        config, "functions_run_eagerly", getattr(config, "experimental_functions_run_eagerly", bool)
+    )
+    before = asked()
+    switch(True)
+    try:
+        yield
+    finally:
+        switch(before)
+
+
+@contextlib.contextmanager
+def graphs_seeded(tf, seed):
+    """Inside, a graph that the program makes begins with this seed, as the default graph does."""
+    before = tf.Graph.__init__
+
+    def seeded(graph, *args, **kwargs):
+        before(graph, *args, **kwargs)
+        graph.seed = seed
+
+    tf.Graph.__init__ = seeded
+    try:
+        yield
+    finally:
+        tf.Graph.__init__ = before
+
+
+def set_determinism(tf, on):
+    """Asks TensorFlow for operations that give the same numbers every time; returns whether they are on."""
+    switch = getattr(tf.config.experimental, "enable_op_determinism", None)
+    if on and switch is not None:
+        switch()
+        return True
+    if on:  # TensorFlow 1.15 to 2.8 read these when a kernel is made
+        os.environ["TF_DETERMINISTIC_OPS"] = os.environ["TF_CUDNN_DETERMINISTIC"] = "1"
+        return True
+    try:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
+    except (ImportError, AttributeError):  # it cannot be turned off here
+        return switch is not None
+    return False
+
+
+def machine_of(tf):
+    """What the numbers depend on beside the program: devices, threads, oneDNN."""
+    threading = getattr(tf.config, "threading", None)
+    listed = getattr(tf.config, "list_physical_devices", None)
+    listed = listed or getattr(tf.config.experimental, "list_physical_devices", None)
+    intra = getattr(threading, "get_intra_op_parallelism_threads", int)()
+    inter = getattr(threading, "get_inter_op_parallelism_threads", int)()
+    return collections.OrderedDict(
+        devices=[d.name.replace("/physical_device:", "") for d in (listed() if listed else [])],
+        intra_op_threads=intra, inter_op_threads=inter,  # 0: as many as TensorFlow likes
+        onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+    )  # fmt: skip
+
+
+def tune_precision(tf):
+    """Turns TF32 off, which TensorFlow uses on GPUs by default."""
+    switch = getattr(tf.config.experimental, "enable_tensor_float_32_execution", None)
+    if switch is not None:
+        switch(False)
+
+
+def versions(tf):
+    """Versions of what computed the reference."""
+    found = {"python": platform.python_version(), "numpy": np.__version__, "tensorflow": tf.__version__}
+    keras = sys.modules.get("keras") or getattr(tf, "keras", None)
+    found["keras"] = getattr(keras, "__version__", "unknown")
+    return found
+
+
+def import_tensorflow():
+    """TensorFlow, quiet; raises CaptureError saying how to install it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        missing = getattr(error, "name", None) == "tensorflow"
+        why = "TensorFlow is not installed" if missing else "TensorFlow cannot be imported (%s)" % error
+        advice = "pip install 'tfport[tf]', or name an environment that has it with --python"
+        raise CaptureError("%s for %s: %s" % (why, sys.executable, advice))
+    return tf

@@ -1,0 +1,100 @@
+"""One run in one dtype, and the runs of all dtypes."""
+
+import collections
+import inspect
+import os
+
+from tfport.parity.reference.environment import reset, seed_all, tune_precision
+from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.keras_layers import is_keras
+from tfport.parity.reference.run_functions import FunctionRun
+from tfport.parity.reference.run_keras import KerasRun
+from tfport.parity.reference.store import Store
+from tfport.parity.reference.targets import binds, load_target, parse_call, required
+
+
+class Run(KerasRun, FunctionRun):
+    """One run of the program in one dtype. `write(folder)` leaves its files there, `entry` is its manifest entry.
+
+    A float64 run with a float32 run as its `base` takes the base's weights and tells the base how far every
+    tensor wanders by rounding; with `kept` false that is all it does. Files are complete after `close()`.
+    """
+
+    def write(self, folder):
+        """Runs the program; raises CaptureError with what it raised."""
+        tf, options = self.tf, self.options
+        self.folder = folder
+        twin = self.base is not None and not self.kept
+        self.rewritten = twin and not tf.executing_eagerly()  # a graph is built in float32, then rewritten
+        reset(tf, "float32" if self.rewritten else self.dtype, options.seed)
+        tune_precision(tf)
+        path = os.path.join(folder, self.entry["tensors"])
+        self.store = Store(path if self.kept else None, self.base.store if self.base else None)
+        if not self.path.endswith(".py"):
+            self.program()
+            self.entry["notes"] = self.notes
+            return self.entry
+        module, found = load_target(self.path, self.name)
+        self.user_module = module
+        tune_precision(tf)
+        seed_all(tf, options.seed)
+        args, kwargs = parse_call(options.call_args)
+        model, outputs = self.guard(lambda: self.build(found, args, kwargs))
+        if is_keras(model):
+            self.keras(model)
+        elif outputs is None:
+            self.function(model, module, args, kwargs)
+        else:
+            self.keep(outputs)
+            self.entry["kind"] = "function"
+        self.entry["notes"] = self.notes
+        self.model = None
+        if self.pair is not None:
+            self.pair.close()
+        return self.entry
+
+    def build(self, found, args, kwargs):
+        """-> (model or function, None), or (None, outputs) of a function that takes nothing more."""
+        if is_keras(found) or isinstance(found, self.tf.Module) or not callable(found):
+            if not callable(found):
+                raise CaptureError("%s is a %s: nothing to call" % (self.name, type(found).__name__))
+            return found, None
+        if inspect.isclass(found):
+            if not binds(found, args, kwargs):
+                need = ", ".join(required(found) or [])
+                raise CaptureError("%s needs arguments (%s): pass --call-args" % (self.name, need))
+            return found(*args, **kwargs), None
+        if binds(found, args, kwargs) and not (self.options.input and required(found)):
+            result = self.watched(lambda: found(*args, **kwargs))
+            if is_keras(result) or (isinstance(result, self.tf.Module) and callable(result)):
+                return result, None
+            if not self.options.input:
+                return None, self.evaluate(result)
+            seed_all(self.tf, self.options.seed)
+        return found, None
+
+
+def run_all(tf, options, folder):
+    """Every dtype that is asked for; float32 comes first, and a run in float64 measures how far it wanders.
+
+    Returns the manifest's entries in the order that was asked for.
+    """
+    asked, runs = options.dtype.split(","), collections.OrderedDict()
+    opened, well = [], False
+    try:
+        for dtype in sorted(set(asked)):
+            base = runs.get("float32") if dtype == "float64" and options.calibrate else None
+            runs[dtype] = Run(tf, options, dtype, base)
+            opened.append(runs[dtype])
+            runs[dtype].write(folder)
+        first, second = runs.get("float32"), runs.get("float64")
+        if first is not None and options.calibrate and not first.entry["wander"]:
+            if second is None or not second.measures or first.twin is not None:
+                second = first.make_twin()
+            if second is not None:
+                second.measure()
+        well = True
+    finally:
+        for run in opened:
+            run.close(well)
+    return [runs[dtype].entry for dtype in asked]

@@ -1,0 +1,436 @@
+"""Training: steps with recorded batches, targets and masks."""
+
+import inspect
+import os
+import re
+
+import numpy as np
+
+from tfport.parity.reference.environment import functions_run_eagerly, seed_all
+from tfport.parity.reference.errors import CaptureError, UsageError
+from tfport.parity.reference.inputs import make_inputs, spec_of_model
+from tfport.parity.reference.keras_calls import Watch
+from tfport.parity.reference.keras_layers import is_keras, snake_case, sublayers
+from tfport.parity.reference.targets import binds, load_target, required, split_target
+from tfport.parity.reference.training_optimizers import (
+    describe_optimizer,
+    inner,
+    is_nested,
+    is_v1,
+    iterations_of,
+    parse_spec,
+    plain_json,
+    rate_of,
+    set_slots,
+    slots_of,
+)
+from tfport.parity.reference.training_tensors import gap
+from tfport.parity.reference.training_watch import MASKED, NOT_MASKED, Masks, TapeWatch
+
+BATCH = 8  # examples of a training batch when no --input says otherwise
+LOSSES = ("mse", "sum", "binary_crossentropy", "sparse_categorical_crossentropy")
+
+
+class Steps:
+    """K steps of training with recorded batches, targets and dropout masks.
+
+    A step of a second plan (`of` given) uses the first one's batches and masks in this run's dtype.
+    """
+
+    def __init__(self, training, of=None):
+        self.t, self.tf, self.options, self.run = training, training.tf, training.options, training.run
+        self.count = int(self.options.steps)
+        if not training.trained:
+            raise CaptureError("--steps: %s has no trainable weights" % self.run.name)
+        self.path = self.run.path
+        self.of = of
+        self.start = training.arrays()
+        self.slices = set()  # numbers of variables whose gradient came as slices, some of them of one row
+        self.layers = sublayers(training.model) if is_keras(training.model) else []
+        noisy = [x.name for x in self.layers if type(x).__name__ in NOT_MASKED]
+        noisy += [x.name for x in self.layers
+                  if (getattr(x, "recurrent_dropout", 0) or 0) > 0
+                  or ((getattr(x, "dropout", 0) or 0) > 0 and hasattr(x, "recurrent_activation"))]  # fmt: skip
+        if noisy:
+            told = "--steps: the noise of layer %s cannot be captured: build the model with its rate 0"
+            raise CaptureError(told % noisy[0])
+        self.user = self.named(self.options.train_step, "--train-step") if self.options.train_step else None
+        self.choose()
+        self.batches = self.make_batches()
+        if of is not None:
+            self.loss = of.loss
+        elif self.loss.get("builtin", "").endswith("crossentropy") and "from_logits" not in self.loss:
+            outputs = self.run.guard(
+                lambda: self.t.call([self.tf.constant(a) for a in self.batches[0][0]], False)
+            )
+            self.probabilities(self.t.leaves(outputs)[0][1])
+
+    def named(self, name, option):
+        found = getattr(self.run.user_module, name, None)
+        if not callable(found):
+            raise UsageError("%s %s: %s has no such function" % (option, name, os.path.basename(self.path)))
+        return found
+
+    # -- loss and optimizer
+
+    def choose(self):
+        """Which loss and which optimizer: those named, else those the model was compiled with, else mse, SGD."""
+        options, model = self.options, self.t.model
+        compiled = getattr(model, "optimizer", None) is not None and getattr(model, "loss", None) is not None
+        self.loss = {"train_step": options.train_step} if self.user else None
+        if self.loss is None and (options.loss or not compiled):
+            name = options.loss or "mse"
+            self.loss = {"builtin": name} if name in LOSSES else {"function": name}
+            if "function" in self.loss:
+                self.named(name, "--loss")
+        elif self.loss is None:
+            self.loss = self.compiled_loss(model.loss)
+        if options.optimizer:
+            self.spec = parse_spec(options.optimizer, "--optimizer")
+        elif getattr(model, "optimizer", None) is not None:
+            self.spec = None
+        else:
+            self.spec = ("sgd", [], {"learning_rate": 0.01})
+        self.factory = bool(self.spec) and hasattr(self.run.user_module, self.spec[0])
+
+    def compiled_loss(self, loss):
+        tf = self.tf
+        if isinstance(loss, (dict, list, tuple)):
+            raise CaptureError("the model was compiled with several losses: name one function with --loss")
+        if isinstance(loss, str):
+            loss = tf.keras.losses.get(loss)
+        if hasattr(loss, "get_config") and not inspect.isfunction(loss):
+            config = {k: v for k, v in loss.get_config().items() if k not in ("fn", "name", "dtype")}
+            return {"keras": type(loss).__name__, "config": plain_json(config)}
+        name = getattr(loss, "__name__", str(loss))
+        if getattr(self.run.user_module, name, None) is loss:
+            return {"function": name}
+        return {"keras_function": name}
+
+    def make_optimizer(self):
+        tf = self.tf
+        if self.spec is None:
+            given = self.t.model.optimizer
+            return type(given).from_config(given.get_config())
+        name, args, kwargs = self.spec
+        if self.factory:
+            found = getattr(self.run.user_module, name)
+            if not callable(found):
+                return found
+            args = [a[0] if is_nested(a) else a for a in args]
+            if not binds(found, args, kwargs) and binds(found, args + [self.t.model], kwargs):
+                args = args + [self.t.model]
+            return self.run.guard(lambda: found(*args, **kwargs))
+        places = [tf.keras.optimizers, tf.compat.v1.train]
+        legacy = getattr(tf.keras.optimizers, "legacy", None)
+        wanted = name.lower().replace("_", "")
+        for place in places + ([legacy] if legacy else []):
+            keys = [key for key in dir(place) if key.lower() == wanted != "optimizer"]
+            found = getattr(place, keys[0]) if keys else None
+            if inspect.isclass(found):
+                break
+        else:
+            told = "--optimizer %s: neither a Keras optimizer nor a name in %s"
+            raise UsageError(told % (name, os.path.basename(self.path)))
+        args = [self.schedule(v) for v in args]
+        kwargs = {k: self.schedule(v) for k, v in kwargs.items()}
+        return self.run.guard(lambda: found(*args, **kwargs))
+
+    def schedule(self, x):
+        if not is_nested(x):
+            return x
+        name, args, kwargs = x
+        made = getattr(self.tf.keras.optimizers.schedules, name, None)
+        if made is None:
+            raise UsageError("--optimizer: Keras has no schedule %s" % name)
+        return self.run.guard(lambda: made(*args, **kwargs))
+
+    # -- batches
+
+    def make_batches(self):
+        """[(inputs, targets)] of arrays, one pair per step."""
+        options, dtype = self.options, self.run.dtype
+        if self.of is not None:
+            cast = lambda a: a.astype(dtype) if a.dtype.kind == "f" else a  # noqa: E731
+            return [([cast(a) for a in x], [cast(a) for a in y]) for x, y in self.of.batches]
+        given = list(options.input)
+        targets = list(options.targets)
+        if options.batches:
+            return self.from_function("--batches", options.batches)
+        if len(given) == 1 and given[0].startswith("@") and not targets:
+            return self.from_function("--input", given[0])
+        specs = given
+        if not given:
+            specs = [re.sub(r"^\d+", str(BATCH), s) for s in spec_of_model(self.t.model)]
+        made = []
+        for step in range(self.count):
+            seed = self.options.seed + 101 * (step + 1)
+            x = [a for _, a in make_inputs(specs, seed, dtype)]
+            y = (
+                [a for _, a in make_inputs(targets, seed + 1, dtype)]
+                if targets
+                else self.targets(x, seed + 1)
+            )
+            made.append((x, y))
+        return made
+
+    def from_function(self, option, text):
+        """Batches of a function of the user's: a generator of them, or one at each call.
+
+        A batch is the model's inputs, then the targets: flat, or as a pair of tuples. The function may take the
+        number of steps.
+        """
+        path, name = split_target(text.lstrip("@"))
+        module = self.run.user_module if os.path.abspath(path) == self.path else load_target(path, name)[0]
+        found = getattr(module, name, None)
+        need = required(found) if callable(found) else None
+        if need is None or len(need) > 1:
+            told = "%s %s: expected a function that takes nothing, or the number of steps"
+            raise UsageError(told % (option, text))
+        call = lambda: self.run.guard(lambda: found(self.count) if need else found())  # noqa: E731
+        result, made = call(), []
+        for step in range(self.count):
+            if hasattr(result, "__next__"):
+                batch = self.run.guard(lambda: next(result, None))
+                if batch is None:
+                    raise CaptureError("%s %s: it gave %d batches of %d" % (option, text, step, self.count))
+            else:
+                batch = result if step == 0 else call()
+            flat = []
+            for part in batch if isinstance(batch, (tuple, list)) else [batch]:
+                flat += [self.cast(a) for a in (part if isinstance(part, (tuple, list)) else [part])]
+            more = len(self.t.inputs) or 1
+            x, y = (flat, []) if self.user else (flat[:more], flat[more:])
+            if not y and not self.user:
+                y = self.targets(x, self.options.seed + 101 * (step + 1) + 1)
+            made.append((x, y))
+        return made
+
+    def cast(self, a):
+        a = np.asarray(a.numpy() if hasattr(a, "numpy") else a)
+        return a.astype(self.run.dtype) if a.dtype in (np.float32, np.float64) else a
+
+    def targets(self, x, seed):
+        """Targets that fit the loss: values like the outputs, or class ids."""
+        rng = np.random.RandomState(seed)
+        kind = (
+            self.loss.get("builtin")
+            or self.loss.get("keras_function")
+            or snake_case(self.loss.get("keras", ""))
+        )
+        if kind == "sum":
+            return []
+        if self.user or "function" in self.loss:
+            told = "--%s needs targets: pass --target SPEC, or --batches FILE.py:FUNCTION"
+            if self.user:
+                return []
+            raise UsageError(told % ("loss " + self.loss["function"]))
+        outputs = self.run.guard(lambda: self.t.call([self.tf.constant(a) for a in x], False))
+        leaves = [t for _, t in self.t.leaves(outputs) if t is not None]
+        if not leaves:
+            raise CaptureError("--steps: %s returns no floating tensor to train on" % self.run.name)
+        if "crossentropy" in kind and len(leaves) > 1:
+            raise UsageError(
+                "--loss %s: the model has %d outputs: name a function of your own" % (kind, len(leaves))
+            )
+        made = []
+        for leaf in leaves:
+            shape = tuple(int(n) for n in leaf.shape)
+            if kind.startswith("sparse_categorical"):
+                self.probabilities(leaf)
+                made.append(np.asarray(rng.randint(0, shape[-1], shape[:-1]), np.int64))
+            elif kind == "categorical_crossentropy":
+                ids = rng.randint(0, shape[-1], shape[:-1])
+                made.append(np.eye(shape[-1])[ids].astype(self.run.dtype))
+            elif kind == "binary_crossentropy":
+                self.probabilities(leaf)
+                made.append(rng.randint(0, 2, shape).astype(self.run.dtype))
+            else:
+                made.append(rng.standard_normal(shape).astype(np.float32).astype(self.run.dtype))
+        return made
+
+    def probabilities(self, leaf):
+        """Tells whether the outputs are logits: by their values, which probabilities betray."""
+        if "builtin" not in self.loss or "from_logits" in self.loss:
+            return
+        a = np.asarray(leaf.numpy(), np.float64)
+        inside = a.size > 0 and a.min() >= 0 and a.max() <= 1
+        if self.loss["builtin"].startswith("sparse"):
+            inside = inside and np.allclose(a.sum(-1), 1, atol=1e-3)
+        self.loss["from_logits"] = not inside
+
+    # -- one step
+
+    def loss_of(self, outputs, targets):
+        tf, kind = self.tf, self.loss.get("builtin")
+        leaves = [t for _, t in self.t.leaves(outputs) if t is not None]
+        if kind == "mse":
+            return tf.add_n([tf.reduce_mean(tf.square(o - t)) for o, t in zip(leaves, targets)])
+        if kind == "sum":
+            return tf.add_n([tf.reduce_sum(o) for o in leaves])
+        if kind:
+            return self.cross_entropy(kind, leaves[0], targets[0])
+        y = targets[0] if len(targets) == 1 else targets
+        if "function" in self.loss:
+            function = getattr(self.run.user_module, self.loss["function"])
+            need = required(function)
+            if not targets and need is not None and len(need) == 1:
+                return function(outputs)
+            return function(y, outputs)
+        if "keras" in self.loss:
+            return getattr(tf.keras.losses, self.loss["keras"])(**self.loss["config"])(y, outputs)
+        return tf.reduce_mean(getattr(tf.keras.losses, self.loss["keras_function"])(y, outputs))
+
+    def cross_entropy(self, kind, x, y):
+        tf = self.tf
+        if kind.startswith("sparse"):
+            hot = tf.one_hot(y, x.shape[-1], dtype=x.dtype)
+            if self.loss["from_logits"]:
+                return -tf.reduce_mean(tf.reduce_sum(hot * tf.nn.log_softmax(x), -1))
+            return -tf.reduce_mean(tf.math.log(tf.maximum(tf.reduce_sum(hot * x, -1), 1e-7)))
+        if self.loss["from_logits"]:
+            return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x))
+        x = tf.clip_by_value(x, 1e-7, 1 - 1e-7)
+        return -tf.reduce_mean(y * tf.math.log(x) + (1 - y) * tf.math.log(1 - x))
+
+    def follow(self, teacher=None, masks=None, dense=False):
+        """Trains from the start; with a `teacher` each step begins from its weights and applies its gradients.
+
+        `dense` makes tensors of gradients that come as slices (of an Embedding).
+        """
+        t, made = self.t, []
+        t.assign(self.start)
+        optimizer = self.make_optimizer()
+        if not hasattr(optimizer, "apply_gradients"):
+            kind = type(optimizer).__name__
+            raise CaptureError("--optimizer: a %s is no optimizer that applies gradients" % kind)
+        try:
+            for step, (x, y) in enumerate(self.batches):
+                told = teacher[step] if teacher else None
+                if teacher and step:
+                    t.assign(teacher[step - 1]["weights"])
+                    set_slots(optimizer, self.trainables(), teacher[step - 1]["slots"])
+                dropout = Masks(self.tf, masks[step] if masks else None)
+                layers = [layer for layer in self.layers if type(layer).__name__ in MASKED]
+                with Watch(layers, dropout), functions_run_eagerly(self.tf):
+                    seed_all(self.tf, self.options.seed + step)
+                    made.append(self.step(optimizer, x, y, told, dense))
+                made[-1].update(masks=dropout.seen, weights=t.arrays(),
+                                slots=slots_of(optimizer, self.trainables()))  # fmt: skip
+        finally:
+            t.assign(self.start)
+        self.optimizer = describe_optimizer(optimizer)
+        return made
+
+    def trainables(self):
+        return [self.t.variables[i] for i in self.t.trained]
+
+    def step(self, optimizer, x, y, told, dense=False):
+        tf, t, run = self.tf, self.t, self.run
+        give = [tf.constant(a) for a in x], [tf.constant(a) for a in y]
+        feed = None if told is None else told["gradients"]
+        rate = rate_of(optimizer)
+        tape_watch = TapeWatch(tf, t.variables, feed, dense)
+        with tape_watch:
+            if self.user:
+                loss = run.guard(lambda: self.user_step(optimizer, give[0] + give[1]))
+            else:
+                loss = run.guard(lambda: self.plain_step(optimizer, give))
+        array = np.asarray(loss.numpy() if hasattr(loss, "numpy") else loss)
+        if array.size != 1:
+            raise CaptureError("--steps: the loss is not a scalar, its shape is %s" % list(array.shape))
+        self.slices |= tape_watch.slices & set(t.trained)
+        found = {i: g for i, g in tape_watch.found.items() if i in set(t.trained)}
+        return {"loss": np.asarray(array, np.float64).reshape(()), "gradients": found, "rate": rate,
+                "iterations": iterations_of(optimizer)}  # fmt: skip
+
+    def plain_step(self, optimizer, give):
+        tf, targets = self.tf, self.trainables()
+        with tf.GradientTape() as tape:
+            loss = self.loss_of(self.t.call(give[0], True), give[1])
+        if getattr(loss, "shape", None) is not None and tuple(loss.shape) != ():
+            raise CaptureError("--steps: the loss is not a scalar, its shape is %s" % list(loss.shape))
+        gradients = tape.gradient(loss, targets)
+        if all(g is None for g in gradients):
+            raise CaptureError("--steps: the loss depends on no trainable weight")
+        pairs = list(zip(gradients, targets))
+        if is_v1(optimizer):
+            pairs = [(g, inner(v)) for g, v in pairs if g is not None]
+        optimizer.apply_gradients(pairs)
+        return loss
+
+    def user_step(self, optimizer, batch):
+        model = self.t.model
+        for head in ([model, optimizer], [model]):
+            if binds(self.user, head + batch, {}):
+                result = self.user(*(head + batch))
+                break
+        else:
+            need = ", ".join(required(self.user) or [])
+            told = (self.options.train_step, need, len(batch))
+            raise UsageError("--train-step %s(%s) does not take (model, optimizer, *batch of %d)" % told)
+        if isinstance(result, dict):
+            result = result.get("loss")
+        if isinstance(result, (tuple, list)) and result:
+            result = result[0]
+        if result is None:
+            raise CaptureError("--train-step %s returns no loss" % self.options.train_step)
+        return result
+
+    # -- what is written
+
+    def keep(self, steps):
+        put = self.t.put
+        told = {
+            "steps": self.count, "loss": self.loss, "optimizer": self.optimizer, "train_step": self.options.train_step,
+            "factory": self.options.optimizer if self.factory else None, "batches": [], "targets": [], "gradients": [],
+            "weights": [], "slots": [], "masks": [], "iterations": [s["iterations"] for s in steps],
+            "learning_rates": [s["rate"] for s in steps], "wander": None,
+            "losses": put("training/losses", np.array([s["loss"] for s in steps], self.run.dtype)),
+        }  # fmt: skip
+        told["dense"] = self.keep_dense(steps) if self.slices else None
+        for n, (step, (x, y)) in enumerate(zip(steps, self.batches)):
+            at = "training/%d/" % n
+            told["batches"].append([put(at + "inputs/%d" % i, a) for i, a in enumerate(x)])
+            told["targets"].append([put(at + "targets/%d" % i, a) for i, a in enumerate(y)])
+            told["gradients"].append({str(i): None if g is None else put(at + "gradients/%d" % i, g)
+                                      for i, g in sorted(step["gradients"].items())})  # fmt: skip
+            told["weights"].append([put(at + "weights/%d" % i, a) if a.dtype.kind == "f" else None
+                                    for i, a in enumerate(step["weights"])])  # fmt: skip
+            told["slots"].append({slot: {str(self.t.trained[i]): put(at + "slots/%s/%d" % (slot, self.t.trained[i]), a)
+                                         for i, a in sorted(held.items())}
+                                  for slot, held in sorted(step["slots"].items())})  # fmt: skip
+            told["masks"].append([{"layer": name, "rate": rate, "tensor": put(at + "masks/%d" % i, a)}
+                                  for i, (name, rate, a) in enumerate(step["masks"])])  # fmt: skip
+        return told
+
+    def keep_dense(self, steps):
+        """Weights and state after each step, had the gradients of embeddings not come as slices."""
+        numbers, put = sorted(self.slices), self.t.put
+        told = {"variables": numbers, "weights": [], "slots": []}
+        for n, step in enumerate(self.follow(steps, [s["masks"] for s in steps], dense=True)):
+            at = "training/%d/dense/" % n
+            told["weights"].append({str(i): put(at + "weights/%d" % i, step["weights"][i]) for i in numbers})
+            places = {i: self.t.trained.index(i) for i in numbers}
+            told["slots"].append({slot: {str(i): put(at + "slots/%s/%d" % (slot, i), held[p])
+                                         for i, p in places.items() if p in held}
+                                  for slot, held in sorted(step["slots"].items())})  # fmt: skip
+        return told
+
+    def wander(self, steps):
+        """How far float32 is from float64: along the free run, and step by step from equal state."""
+        masks = [step["masks"] for step in steps]
+        told = {}
+        for name, teacher in (("free", None), ("equal", steps)):
+            again = self.follow(teacher, masks)
+            told[name] = [
+                {
+                    "loss": gap(a["loss"], b["loss"]),
+                    "gradients": {str(i): gap(g, b["gradients"].get(i)) for i, g in a["gradients"].items()},
+                    "weights": [gap(u, v) for u, v in zip(a["weights"], b["weights"])],
+                    "slots": {slot: {str(self.t.trained[i]): gap(u, b["slots"].get(slot, {}).get(i))
+                                     for i, u in held.items()} for slot, held in a["slots"].items()},
+                }
+                for a, b in zip(steps, again)
+            ]  # fmt: skip
+        return told

@@ -1,0 +1,73 @@
+"""Training: gradients and dropout masks, noted and fed."""
+
+import numpy as np
+
+from tfport.parity.reference.training_tensors import dense
+
+MASKED = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout")
+NOT_MASKED = ("AlphaDropout", "GaussianNoise")
+
+
+class TapeWatch:
+    """While open, notes the gradients that a tape gives for variables, and hands out `feed` in their place."""
+
+    def __init__(self, tf, variables, feed, dense=False):
+        self.tf, self.feed, self.dense, self.found, self.slices = tf, feed, dense, {}, set()
+        self.numbers = {}
+        for i, v in enumerate(variables):
+            self.numbers[id(v)] = i
+            inner = getattr(v, "_value", None)
+            if inner is not None:
+                self.numbers[id(inner)] = i
+
+    def __enter__(self):
+        self.before = self.tf.GradientTape.gradient
+        before = self.before
+
+        def gradient(tape, target, sources, *args, **kwargs):
+            result = before(tape, target, sources, *args, **kwargs)
+            flat, given = self.tf.nest.flatten(sources), self.tf.nest.flatten(result)
+            made = [self.note(s, g) for s, g in zip(flat, given)] if len(flat) == len(given) else given
+            return self.tf.nest.pack_sequence_as(result, made)
+
+        self.tf.GradientTape.gradient = gradient
+
+    def __exit__(self, *error):
+        self.tf.GradientTape.gradient = self.before
+
+    def note(self, source, gradient):
+        number = self.numbers.get(id(source))
+        if number is None:
+            return gradient
+        self.found[number] = dense(gradient, self.tf)
+        fed = None if self.feed is None or gradient is None else self.feed.get(number)
+        if isinstance(gradient, self.tf.IndexedSlices):
+            rows = np.asarray(gradient.indices.numpy())
+            if len(np.unique(rows)) < len(rows):
+                self.slices.add(number)
+            # Slices stay slices: Keras' optimizers square each of them, not the sum of those of one row.
+            if not self.dense:
+                return gradient
+        if fed is None:
+            return gradient
+        return self.tf.constant(fed.astype(self.found[number].dtype))
+
+
+class Masks:
+    """Captures the masks of dropout layers, or feeds those of another run: output = input * mask."""
+
+    def __init__(self, tf, fed=None):
+        self.tf, self.fed, self.seen = tf, list(fed) if fed is not None else None, []
+
+    def __call__(self, layer, call, args, kwargs):
+        training = kwargs.get("training", args[1] if len(args) > 1 else None)
+        rate = float(getattr(layer, "rate", 0) or 0)
+        if not training or not rate:
+            return call(*args, **kwargs)
+        x = args[0] if args else kwargs["inputs"]
+        if self.fed is not None:
+            mask = self.tf.constant(self.fed[len(self.seen)][2].astype(x.dtype.as_numpy_dtype))
+        else:
+            mask = call(self.tf.ones_like(x), training=True)
+        self.seen.append((layer.name, rate, np.asarray(mask.numpy())))
+        return x * mask

@@ -1,0 +1,116 @@
+"""The gradients of a step as they arise, before any clipping, and the reference's in their place on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Watch:
+    """While open, notes the gradient of each parameter; `feed` replaces it by the reference's.
+
+    A gradient is seen where autograd adds it to `.grad`, where a `compat.GradientTape` returns it, or, for
+    optimizers of TensorFlow 1 that differentiate themselves, where it reaches the update. `factor` multiplies
+    what is seen (a cause that is tried), and `final` is what the update gets in any case.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, torch.Tensor], optimizer: Any, feed: Mapping[str, np.ndarray] | None,
+        factor: float = 1.0, final: Mapping[str, np.ndarray] | None = None,
+    ) -> None:  # fmt: skip
+        self.final = final
+        self.parameters, self.optimizer, self.feed, self.factor = parameters, optimizer, feed, factor
+        self.names = {id(p): name for name, p in parameters.items()}
+        self.seen: dict[str, np.ndarray | None] = {}
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> Watch:
+        for name, parameter in self.parameters.items():
+            self._handles.append(parameter.register_post_accumulate_grad_hook(self._hook(name)))
+        self._tapes()
+        apply = getattr(self.optimizer, "_apply", None)
+        if callable(apply) and hasattr(self.optimizer, "_rate_now"):
+
+            def applied(grads: list[torch.Tensor], variables: list[torch.Tensor]) -> Any:
+                noted = [self._note(v, g, late=True) for g, v in zip(grads, variables, strict=True)]
+                return apply([self._last(v, g) for g, v in zip(noted, variables, strict=True)], variables)
+
+            self.optimizer._apply = applied
+        elif self.final is not None:
+            self._handles.append(self.optimizer.register_step_pre_hook(self._before_step))
+        return self
+
+    def _before_step(self, *unused: Any) -> None:
+        for parameter in self.parameters.values():
+            if parameter.grad is not None:
+                parameter.grad = self._last(parameter, parameter.grad)
+
+    def _last(self, parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        name = self.names.get(id(parameter))
+        if self.final is None or name is None or name not in self.final:
+            return gradient
+        return torch.from_numpy(np.ascontiguousarray(self.final[name])).to(gradient.device, gradient.dtype)
+
+    def __exit__(self, *error: Any) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._tape.gradient = self._before
+        if "_apply" in vars(self.optimizer):
+            del self.optimizer._apply
+
+    def _hook(self, name: str) -> Any:
+        def seen(parameter: torch.Tensor) -> None:
+            assert parameter.grad is not None
+            if self.factor != 1.0:
+                parameter.grad.mul_(self.factor)
+            self.seen[name] = _numpy(parameter.grad)
+            fed = self._fed(name)
+            if fed is not None:
+                with torch.no_grad():
+                    parameter.grad.copy_(fed.to(parameter.grad.dtype))
+
+        return seen
+
+    def _tapes(self) -> None:
+        from tfport import compat
+        from tfport.compat.structure import flatten, pack_sequence_as
+
+        self._tape: Any = compat.GradientTape  # type: ignore[attr-defined]
+        self._before = before = self._tape.gradient
+        watch = self
+
+        def gradient(tape: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
+            result = before(tape, target, sources, *args, **kwargs)
+            flat, given = flatten(sources), flatten(result)
+            if len(flat) != len(given):
+                return result
+            made = [watch._note(s, g) for s, g in zip(flat, given, strict=True)]
+            return made[0] if isinstance(sources, torch.Tensor) else pack_sequence_as(result, made)
+
+        self._tape.gradient = gradient
+
+    def _note(self, parameter: torch.Tensor, gradient: Any, late: bool = False) -> Any:
+        name = self.names.get(id(parameter))
+        if name is None or (late and name in self.seen):
+            return gradient
+        if gradient is None:
+            self.seen[name] = None
+            return None
+        if self.factor != 1.0:
+            gradient = gradient * self.factor
+        self.seen[name] = _numpy(gradient)
+        fed = self._fed(name)
+        return gradient if fed is None else fed.to(gradient.device, gradient.dtype)
+
+    def _fed(self, name: str) -> torch.Tensor | None:
+        if self.feed is None or name not in self.feed:
+            return None
+        return torch.from_numpy(np.ascontiguousarray(self.feed[name]))
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.detach()
+    return (tensor.to_dense() if tensor.is_sparse else tensor).cpu().numpy().copy()
