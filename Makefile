@@ -9,7 +9,7 @@ DEMO := .demo
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install lint types test demo bench clean
+.PHONY: install lint types test test-tf215 parity-soak demo bench clean
 
 install: $(STAMP)
 
@@ -29,6 +29,23 @@ types: $(STAMP)
 test: lint types
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+# All healthy runs; `make test` makes 40 of them.
+parity-soak: $(STAMP)
+	TFPORT_HEALTHY_RUNS=500 $(BIN)/python -m pytest -n $(WORKERS) tests/parity/test_healthy.py
+
+# TensorFlow 2.15.1 with Keras 2, in an environment of its own: Python 3.9 to 3.11.
+VENV215 ?= .venv215
+PYTHON215 ?= python3.11
+
+test-tf215: $(STAMP) $(VENV215)/.installed
+	TFPORT_TF215=$(VENV215)/bin/python $(BIN)/python -m pytest -n 0 tests/parity/capture_tf215.py
+	TFPORT_OTHER_TENSORFLOW=$(VENV215)/bin/python $(BIN)/python -m pytest -n 0 tests/weights/test_matrix.py
+
+$(VENV215)/.installed:
+	test -x $(VENV215)/bin/python || $(PYTHON215) -m venv $(VENV215)
+	$(VENV215)/bin/python -m pip install --quiet tensorflow==2.15.1
+	touch $@
+
 demo: $(STAMP)
 	rm -rf $(DEMO) && mkdir $(DEMO)
 	cp fixtures/cnn.py $(DEMO)/cnn.py
@@ -44,7 +61,9 @@ demo: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/convert.py
+	$(BIN)/python benchmarks/parity.py
+	$(BIN)/python benchmarks/weights.py
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV215) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

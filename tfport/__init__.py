@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfport.source.convert import convert_source
     from tfport.source.findings import Conversion, Finding
-    from tfport.weights import load_weights, read_checkpoint
+    from tfport.weights import load_optimizer, load_weights, read_checkpoint
 
 __version__ = "0.1.0"
-__all__ = ["Conversion", "Finding", "convert_source", "load_weights", "read_checkpoint"]
+__all__ = ["Conversion", "Finding", "convert_source", "load_optimizer", "load_weights", "read_checkpoint"]
 
 _HOMES = {
     "convert_source": "tfport.source.convert",
     "Conversion": "tfport.source.findings",
     "Finding": "tfport.source.findings",
+    "load_optimizer": "tfport.weights",
     "load_weights": "tfport.weights",
     "read_checkpoint": "tfport.weights",
 }
