@@ -365,6 +365,30 @@ class Lion(Optimizer):
         torch._foreach_add_(m, torch._foreach_mul(grads, (1.0 - beta_2).item()))
 
 
+@rule("tf.keras.optimizers.Lamb", "tf.optimizers.Lamb", renamed=RENAMED, pure=False,
+      proved_by="tests/compat/test_optimizers.py")  # fmt: skip
+class Lamb(Optimizer):
+    """Adam's step with bias correction, scaled for each variable to the norm of the variable (arXiv 1904.00962)."""
+
+    slots = ("momentum", "velocity")
+
+    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
+                 epsilon: float = 1e-7, *options: Any, **named: Any) -> None:  # fmt: skip
+        super().__init__(learning_rate, *options, **named)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
+        t = self._step(dtype)
+        m, v = _moments(self, grads, variables, 1 - self.beta_1, 1 - self.beta_2)
+        root = torch._foreach_sqrt(torch._foreach_div(v, (1 - scalar(self.beta_2, dtype) ** t).item()))
+        torch._foreach_add_(root, self.epsilon)
+        change = torch._foreach_div(torch._foreach_div(m, (1 - scalar(self.beta_1, dtype) ** t).item()), root)
+        for variable, step in zip(variables, change, strict=True):
+            wide, long = variable.norm(), step.norm()
+            trust = torch.where((wide > 0) & (long > 0), wide / long, torch.ones_like(wide))
+            variable.sub_(trust * rate * step)
+
+
 # Keras 2, where its formulas are others than those of Keras 3.
 
 
@@ -449,7 +473,7 @@ def _get(identifier):
     if isinstance(identifier, Optimizer):
         return identifier
     named = identifier if isinstance(identifier, dict) else {"class_name": identifier, "config": {}}
-    classes = (Adam, AdamW, SGD, RMSprop, Adagrad, Adadelta, Adamax, Nadam, Ftrl, Lion)
+    classes = (Adam, AdamW, SGD, RMSprop, Adagrad, Adadelta, Adamax, Nadam, Ftrl, Lion, Lamb)
     for cls in classes:
         if cls.__name__.lower() == str(named.get("class_name")).lower():
             return cls(**named["config"])

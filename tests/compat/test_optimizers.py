@@ -84,6 +84,7 @@ CASES = [
     ("Ftrl", {}), ("Ftrl", {"learning_rate": 0.1, "l1_regularization_strength": 0.01, "beta": 0.1,
                             "l2_regularization_strength": 0.1, "l2_shrinkage_regularization_strength": 0.01}),
     ("Lion", {}), ("Lion", {"weight_decay": 0.1}),
+    ("Lamb", {}), ("Lamb", {"learning_rate": 0.05, "beta_1": 0.5, "epsilon": 1e-3, "weight_decay": 0.1}),
 ]  # fmt: skip
 
 

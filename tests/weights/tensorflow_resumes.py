@@ -79,7 +79,7 @@ def keras3():
         "sgd_nesterov": o.SGD(0.05, momentum=0.9, nesterov=True), "sgd_schedule": o.SGD(schedule, momentum=0.9),
         "rmsprop": o.RMSprop(0.01), "rmsprop_momentum": o.RMSprop(0.01, momentum=0.5),
         "rmsprop_centered": o.RMSprop(0.01, momentum=0.5, centered=True), "adagrad": o.Adagrad(0.05),
-        "adadelta": o.Adadelta(1.0), "adamax": o.Adamax(0.01), "nadam": o.Nadam(0.01), "ftrl": o.Ftrl(0.05), "lion": o.Lion(0.01), "adam_ema": o.Adam(0.01, use_ema=True, ema_momentum=0.5),
+        "adadelta": o.Adadelta(1.0), "adamax": o.Adamax(0.01), "nadam": o.Nadam(0.01), "ftrl": o.Ftrl(0.05), "lion": o.Lion(0.01), "lamb": o.Lamb(0.01), "adam_ema": o.Adam(0.01, use_ema=True, ema_momentum=0.5),
     }.items():  # fmt: skip
         train(keras, name, optimizer)
 
@@ -99,6 +99,30 @@ def keras2():
         train(tf_keras, name, optimizer)
 
 
+class WithoutCorrection:
+    """Adam with decoupled weight decay and without bias correction; slots are `w/adam_m` and `w/adam_v`."""
+
+    def minimize(self, loss, global_step):
+        v1 = tf.compat.v1
+        updates = [v1.assign_add(global_step, 1)]
+        held = v1.trainable_variables()
+        for variable, gradient in zip(held, v1.gradients(loss, held)):
+            slots = [
+                v1.get_variable(
+                    f"{variable.op.name}/adam_{s}",
+                    variable.shape,
+                    initializer=v1.zeros_initializer(),
+                    trainable=False,
+                )
+                for s in "mv"
+            ]
+            m, v = 0.9 * slots[0] + 0.1 * gradient, 0.999 * slots[1] + 0.001 * gradient**2
+            step = 0.01 * (m / (tf.sqrt(v) + 1e-6) + 0.01 * variable)
+            with tf.control_dependencies([step]):
+                updates += [v1.assign(slots[0], m), v1.assign(slots[1], v), v1.assign_sub(variable, step)]
+        return tf.group(*updates)
+
+
 def v1():
     v1 = tf.compat.v1
     t = v1.train
@@ -108,7 +132,7 @@ def v1():
         "rmsprop_momentum": lambda: t.RMSPropOptimizer(0.01, momentum=0.5),
         "rmsprop_centered": lambda: t.RMSPropOptimizer(0.01, momentum=0.5, centered=True), "adagrad": lambda: t.AdagradOptimizer(0.05),
         "adadelta": lambda: t.AdadeltaOptimizer(1.0), "ftrl": lambda: t.FtrlOptimizer(0.05),
-        "gradient_descent": lambda: t.GradientDescentOptimizer(0.05),
+        "gradient_descent": lambda: t.GradientDescentOptimizer(0.05), "without_correction": WithoutCorrection,
     }.items():  # fmt: skip
         with tf.Graph().as_default(), v1.Session() as session:
             x, y = v1.placeholder("float32", (8, 5)), v1.placeholder("float32", (8, 3))

@@ -44,7 +44,7 @@ EXACT = {
     "rmsprop_centered": lambda p: KERAS.RMSprop(0.01, momentum=0.5, centered=True, params=p),
     "adagrad": lambda p: KERAS.Adagrad(0.05, params=p), "adadelta": lambda p: KERAS.Adadelta(1.0, params=p),
     "adamax": lambda p: KERAS.Adamax(0.01, params=p), "nadam": lambda p: KERAS.Nadam(0.01, params=p),
-    "ftrl": lambda p: KERAS.Ftrl(0.05, params=p), "lion": lambda p: KERAS.Lion(0.01, params=p),
+    "ftrl": lambda p: KERAS.Ftrl(0.05, params=p), "lion": lambda p: KERAS.Lion(0.01, params=p), "lamb": lambda p: KERAS.Lamb(0.01, params=p),
 }  # fmt: skip
 OF_KERAS2 = {
     "adam": "adam_amsgrad", "sgd_momentum": "sgd_momentum", "adagrad": "adagrad", "rmsprop_centered": "rmsprop_centered",
@@ -123,7 +123,7 @@ def saved(tmp_path_factory):
     return folder
 
 
-def resumed(npz, checkpoint, make, model, names):
+def resumed(npz, checkpoint, make, model, names, change=lambda optimizer: None):
     """(largest relative error of the losses, of the weights) of steps 4 to 6 in torch, and the report."""
     told = np.load(npz)
     kept = record(*names)
@@ -131,6 +131,7 @@ def resumed(npz, checkpoint, make, model, names):
     optimizer = make(model.parameters())
     report = load_optimizer(optimizer, model, checkpoint, record=kept, name="Net")
     assert report.iterations == 3 or isinstance(optimizer, optim.SGD)
+    change(optimizer)
     model.train()
     losses = []
     for x, y in zip(torch.from_numpy(told["xs"][3:]), torch.from_numpy(told["ys"][3:]), strict=True):
@@ -214,6 +215,20 @@ def test_tensorflow_1_into_torch(saved, name):
     folder = saved / "v1"
     errors = resumed(folder / f"v1_{name}.npz", folder / f"v1_{name}", V1_TORCH[name], Plain(), ("a", "b"))
     check("v1", name, "torch", errors)
+
+
+def test_the_adam_of_bert_has_no_bias_correction(saved):
+    def many_steps(optimizer):
+        for held in optimizer.state.values():
+            held["step"].fill_(1e8)
+
+    folder = saved / "v1"
+    errors = resumed(
+        folder / "v1_without_correction.npz", folder / "v1_without_correction",
+        lambda p: optim.AdamW(p, 0.01, eps=1e-6, weight_decay=0.01), Plain(), ("a", "b"), many_steps,
+    )  # fmt: skip
+    check("v1", "bert adamw", "torch", errors)
+    assert any("has no bias correction" in note for note in errors[2].notes)
 
 
 def test_what_does_not_fit_is_named_and_changes_nothing(saved):

@@ -30,7 +30,7 @@ class Entry:
     ``layers`` are names of the owning layer ("block1/conv1"), ``paths`` its places among the objects
     ("layers/conv2d_1", "encoder/conv"), ``variable`` the variable's name in the layer ("kernel") where the
     format tells it, ``index`` its position there. ``ignored`` is empty for a weight, else why it is none
-    (optimizer slot, counter, seed).
+    (optimizer slot, counter, seed). ``not_for`` ends the names of classes whose tensor it cannot be.
     """
 
     key: str
@@ -43,6 +43,7 @@ class Entry:
     index: int | None = None
     ignored: str = ""
     unchecked: Unchecked | None = dataclasses.field(default=None, repr=False, compare=False)
+    not_for: str = ""
 
     @property
     def nbytes(self) -> int | None:

@@ -78,7 +78,7 @@ def fit(
     found, targets, matching = pair(module, checkpoint, record=record, name=name, map=map)
     problems = _placed(found, targets, matching, strict)
     plans, wrong = _plans(targets, matching.matches)
-    problems += wrong
+    problems += wrong + _forbidden(found, matching.matches)
     if problems:
         by_hand = "; settle it by hand: --write-map FILE.toml, then --map FILE.toml" * (
             found.kind == "derived"
@@ -176,6 +176,17 @@ def _placed(record: Record, targets: dict[str, Held], matching: Matching, strict
             for entry in matching.left_over
         ]
     return problems
+
+
+def _forbidden(record: Record, matches: list[Match]) -> list[str]:
+    """Tensors of a class that the reader cannot tell from another."""
+    kinds = {way.target: layer.kind for layer in record.layers for way in layer.ways}
+    return [
+        f"ambiguous: {m.entry.key} -> {m.way.target}: the file does not tell whether the last two axes of this kernel are"
+        f" those of a {kinds[m.way.target]}; with the model's configuration in the file (model.save), it would"
+        for m in matches
+        if m.entry.not_for and kinds.get(m.way.target, "").endswith(m.entry.not_for)
+    ]
 
 
 def _wanted(targets: dict[str, Held], target: str, pattern: str, sizes: Sizes) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.errors import WeightsError
 from tfport.weights.hdf5 import attribute, datasets, entry, groups, texts
+from tfport.weights.keras1 import classes_of, entries_of, is_keras1
 from tfport.weights.names import canonical, not_a_weight, suffixes
 
 __all__ = ["is_legacy", "read_legacy_h5"]
@@ -31,19 +32,36 @@ def read_legacy_h5(root: Any, data: memoryview, path: str) -> Checkpoint:
     base = "model_weights" if "model_weights" in root else ""
     group = root[base] if base else root
     layers = texts(attribute(group, "layer_names"))
+    first = _is_keras1(root, group)
+    kinds = classes_of(_text(root, "model_config"), path) if first else {}
     entries: list[Entry] = []
     for layer in [*layers, *([_TOP] if _TOP in group and _TOP not in layers else [])]:
         if layer not in group:
             raise WeightsError(f"{path}: layer {layer!r} is listed and not in the file: damaged")
-        names = attribute(group[layer], "weight_names")
-        for weight in texts(names) if names is not None else []:
-            entries.append(_entry(data, group[layer], layer, weight, base))
+        held = [_entry(data, group[layer], layer, weight, base) for weight in _weights(group[layer])]
+        entries += entries_of(layer, held, kinds.get(layer, "")) if first else held
     order = [e.key for e in entries if not e.ignored]
     for name, below in groups(root):
         if name.split("/")[0] == "optimizer_weights":
             for leaf, dataset in datasets(below):
                 entries.append(entry(data, dataset, key=f"{name}/{leaf}", ignored="optimizer state"))
     return Checkpoint(path, "Keras .h5 (legacy)", entries, [order])
+
+
+def _text(item: Any, name: str) -> str | None:
+    found = attribute(item, name)
+    return None if found is None else texts(found)[0]
+
+
+def _weights(group: Any) -> list[str]:
+    names = attribute(group, "weight_names")
+    return [] if names is None else texts(names)
+
+
+def _is_keras1(root: Any, group: Any) -> bool:
+    version = _text(root, "keras_version") or _text(group, "keras_version")
+    return is_keras1(version, [w for layer in texts(attribute(group, "layer_names")) if layer in group
+                               for w in _weights(group[layer])])  # fmt: skip
 
 
 def _entry(data: memoryview, group: Any, layer: str, weight: str, base: str) -> Entry:

@@ -36,6 +36,8 @@ _SLOTS = frozenset(
         "AMSGrad",
         "LAMB",
         "LAMB_1",
+        "adam_m",  # google-research/bert's AdamWeightDecayOptimizer
+        "adam_v",
     ]
 )
 _COUNTERS = frozenset(

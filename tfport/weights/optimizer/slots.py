@@ -26,6 +26,11 @@ SCALARS = {
 }  # fmt: skip
 _NUMBERED = re.compile(r"(?:^|/)optimizer/vars/(\d+)$")
 _V1_SLOT = re.compile(r"(.+)/(Adam|Momentum|RMSProp|Adagrad|Adadelta|Ftrl|AdaMax|LAMB)(?:_(\d+))?$")
+_BERT_SLOT = re.compile(r"(.+)/(adam_m|adam_v)$")
+_BERT_NOTE = (
+    "the checkpoint's AdamWeightDecayOptimizer has no bias correction, torch's AdamW has: until some 10,000 steps"
+    " (beta_2 0.999) its steps are smaller or larger; a high count of steps turns the correction off"
+)
 EXTRA = ("average", "gradient_accumulator")
 
 
@@ -175,7 +180,7 @@ def _slotted(checkpoint: Checkpoint) -> bool:
 
 
 def _named(checkpoint: Checkpoint, weights: Sequence[Entry]) -> OptimizerState:
-    v1 = _v1(checkpoint, weights)
+    v1 = _v1(checkpoint, weights) or _of_bert(checkpoint, weights)
     if v1 is not None:
         return v1
     candidates = [e for e in checkpoint.entries.values() if e.ignored.startswith("optimizer")]
@@ -283,6 +288,17 @@ def _v1(checkpoint: Checkpoint, weights: Sequence[Entry]) -> OptimizerState | No
             f"{checkpoint.path}: slots of several optimizers, or of none of these weights: {families or ''}"
         )
     return OptimizerState(families.pop(), True, slots)
+
+
+def _of_bert(checkpoint: Checkpoint, weights: Sequence[Entry]) -> OptimizerState | None:
+    """``w/adam_m`` and ``w/adam_v``, as the optimizer in google-research/bert's optimization.py names them."""
+    found: dict[str, dict[str, str]] = {w.key: {} for w in weights}
+    for key in checkpoint.entries:
+        if (match := _BERT_SLOT.match(key)) and match[1] in found:
+            found[match[1]][{"adam_m": "momentum", "adam_v": "velocity"}[match[2]]] = key
+    if not any(found.values()):
+        return None
+    return OptimizerState("adamw", True, found, notes=[_BERT_NOTE])
 
 
 def _check(checkpoint: Checkpoint, weights: Sequence[Entry], state: OptimizerState) -> None:
