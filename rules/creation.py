@@ -134,6 +134,9 @@ def _eye(rows, columns, batch, dtype):
 @prove(1, torch.bool, raises=True)
 @prove(True, torch.float32)
 @prove(300, dtype=torch.uint8)
+@prove([[-1, 200, 256]], dtype=torch.uint8)
+@prove([-129, 128], dtype=torch.int8)
+@prove(70000, torch.int16)
 @prove([2**40], dtype=torch.int32)
 def constant(value, dtype=None, shape=None, name="Const", verify_shape=False):
     """A constant: Python floats are float32, ints int32; arrays keep their dtype. A single value fills ``shape``."""
@@ -143,9 +146,11 @@ def constant(value, dtype=None, shape=None, name="Const", verify_shape=False):
         if isinstance(value, int) and dtype is None:
             return torch.tensor(value, dtype=literal_dtype(value))
         if literal_dtype(value) == torch.int32 and dtype in (
-            torch.float32, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.float16
+            torch.float32, torch.float64, torch.int64, torch.int32, torch.float16
         ):  # fmt: skip
             return torch.tensor(value, dtype=dtype)
+        if literal_dtype(value) == torch.int32 and dtype in (torch.int16, torch.int8, torch.uint8):
+            return torch.tensor(value).to(dtype)  # wraps around, where torch.tensor raises
         if literal_dtype(value) == torch.float32 and dtype in (torch.float32, torch.float64, torch.float16):
             return torch.tensor(value, dtype=dtype)
         if literal_dtype(value) == dtype and dtype is not None:

@@ -393,7 +393,9 @@ def test_a_pooled_image_before_a_linear_is_decided():
 
 
 def test_a_layer_without_known_patterns_is_refused_without_a_record():
-    refused(nn.Sequential(nn.LSTM(3, 4)), FOLDER / "cnn.h5", "0: LSTM is no layer with known patterns")
+    refused(
+        nn.Sequential(nn.Bilinear(3, 4, 5)), FOLDER / "cnn.h5", "0: Bilinear is no layer with known patterns"
+    )
 
 
 def test_bfloat16_is_carried_bit_for_bit():
