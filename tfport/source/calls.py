@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tfport.source import origins, purity
 from tfport.source.canonical import Canonical
 from tfport.source.choice import Choice, bind, signature
+from tfport.source.fresh_cells import note_fresh_cells
 from tfport.source.inline import CONVERTED, Argument, Undecided
 from tfport.source.rulebook import Parameter, RuleText
 from tfport.source.text import Fragment, Source, parenthesised, precedence, splice
@@ -84,6 +85,7 @@ class Calls:
 
     def _apply(self, node: ast.Call, rule: RuleText, arguments: dict[str, ast.expr] | None) -> Fragment:
         """The inlined expression, or the compat call where the arguments do not decide."""
+        note_fresh_cells(self.rewriter, node, rule.primary, arguments or {})
         if rule.kind in ("function", "method") and arguments:
             try:
                 result = self.rewriter.inliner.inline(rule, self._evaluated(rule, arguments))

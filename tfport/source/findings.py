@@ -19,6 +19,7 @@ CODES = {
     "TFP201": "the layout of an argument changed from NHWC to NCHW",
     "TFP202": "code that has no counterpart in PyTorch was removed",
     "TFP203": "the output of a model has a mask, which Keras applies to loss and metrics",
+    "TFP204": "a function makes the recurrent cell that it runs: its weights are new at every call",
     "TFP301": "the file does not use TensorFlow; it is left as it is",
     "TFP302": "the file is not Python 3 source",
     "TFP303": "the file cannot be read or written",

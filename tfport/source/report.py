@@ -101,7 +101,7 @@ def _notes(done: Sequence[Result], console: Any) -> None:
         for r in done
         if r.conversion
         for f in r.conversion.findings
-        if f.level == "note" and f.code == "TFP201"
+        if f.level == "note" and f.code in ("TFP201", "TFP204")
     ]
     for result, note in notes[:SHOWN]:
         console.print(f"{result.job.source}:{note.line} {note.code} {note.api}: {note.message}", markup=False)

@@ -68,7 +68,7 @@ def pair_by_names(slots: Sequence[Slot], entries: Sequence[Entry], others: Itera
     that cannot be paired, but count.
     """
     held = collections.Counter(path for entry in entries for path in entry.paths)
-    readings = {entry.key: _source_names(entry, held) for entry in entries}
+    readings = _with_separable({entry.key: _source_names(entry, held) for entry in entries})
     by_key = {entry.key: entry for entry in entries}
     wanted = [(slot, _slot_names(slot)) for slot in slots]
     results: list[tuple[int, dict[str, tuple[str, str]], dict[str, set[str]]]] = []
@@ -131,6 +131,17 @@ def _outside(scope: Parts) -> list[Parts]:
         if len(layer) > 1 and layer[-1].startswith(f"{direction}_"):
             found.append((*layer[:-1], direction))
     return found
+
+
+def _with_separable(readings: dict[str, list[_Name]]) -> dict[str, list[_Name]]:
+    """A separable convolution's bias is its pointwise one's: ``sep/bias`` beside ``sep/pointwise_kernel``."""
+    names = {name for found in readings.values() for name in found}
+    for found in readings.values():
+        for name in [n for n in found if n.role == "bias"]:
+            inner = (*name.scope, "pointwise")
+            if _Name(inner, "kernel") in names and _Name(inner, "bias") not in names:
+                found.append(_Name(inner, "bias"))
+    return readings
 
 
 def _slot_names(slot: Slot) -> list[_Name]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -45,6 +46,9 @@ class Entry:
     unchecked: Unchecked | None = dataclasses.field(default=None, repr=False, compare=False)
     not_for: str = ""
 
+    made_of: tuple[str, ...] = ()
+    """The tensors of the file that this one is put together from; empty for one that stands in the file."""
+
     @property
     def nbytes(self) -> int | None:
         """Size of the values in bytes; None for strings."""
@@ -68,11 +72,23 @@ class Checkpoint(Mapping[str, np.ndarray]):
     ) -> None:
         self.path = path
         self.format = format
-        self.entries: dict[str, Entry] = {entry.key: entry for entry in entries}
+        from tfport.weights.cudnn import without_buffers
+
+        self.entries: dict[str, Entry] = {entry.key: entry for entry in without_buffers(entries)}
         self.orders = tuple(tuple(order) for order in orders)
 
+    @functools.cached_property
+    def made(self) -> dict[str, Entry]:
+        """Tensors that are not in the file but can be put together from it, by name: torch's of a cuDNN layer."""
+        from tfport.weights.cudnn import torch_layers
+
+        return {entry.key: entry for entry in torch_layers(self)}
+
+    def _entry(self, key: str) -> Entry:
+        return self.entries[key] if key in self.entries else self.made[key]
+
     def __getitem__(self, key: str) -> np.ndarray:
-        entry = self.entries[key]
+        entry = self._entry(key)
         array = self._said(key, entry.read)
         if array.shape != entry.shape:
             raise WeightsError(f"{self.path}: {key}: holds shape {array.shape}, its entry says {entry.shape}")
@@ -81,7 +97,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
     def apart(self, key: str) -> tuple[Callable[[], np.ndarray], Callable[[], None] | None]:
         """How to read a tensor, and how to check it beside that, for who does both at once; None where reading
         checks."""
-        entry = self.entries[key]
+        entry = self._entry(key)
         if entry.unchecked is None:
             return (lambda: self[key]), None
         unchecked = entry.unchecked

@@ -293,8 +293,10 @@ def build(module: str, meta: bool = False) -> tuple[Any, str, str | None] | None
             raise WeightsError(f"--module {module}: {type(error).__name__}: {error}") from error
     if not isinstance(target, nn.Module):
         raise WeightsError(f"--module {module}: {name} gives a {type(target).__name__}, not a torch module")
+    from tfport.weights.record import tells_of_models
+
     beside = os.path.splitext(file)[0] + ".tfport.json"
-    if getattr(target, "tfport_record", None) is not None or not os.path.isfile(beside):
+    if getattr(target, "tfport_record", None) is not None or not tells_of_models(beside):
         return target, type(target).__name__, None
     return target, _recorded(beside, (type(target).__name__, name)), beside
 

@@ -15,7 +15,7 @@ from tfport.weights.checkpoint import Entry
 from tfport.weights.derive_recurrent import Weight, weights_of
 from tfport.weights.patterns import Sizes
 
-__all__ = ["Slot", "derive", "pattern_for"]
+__all__ = ["Slot", "derive", "pattern_for", "recurrent_kind"]
 
 _KERNELS = {1: "w i o -> o i w", 2: "h w i o -> o i h w", 3: "d h w i o -> o i d h w"}
 _TRANSPOSED = {1: "w o i -> i o w", 2: "h w o i -> i o h w", 3: "d h w o i -> i o d h w"}
@@ -55,9 +55,9 @@ class Slot:
     """Parameters that the same weight fills too, with their patterns: the second bias of a recurrent layer."""
 
 
-def derive(targets: Mapping[str, Any]) -> tuple[list[Slot], dict[str, str]]:
+def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Slot], dict[str, str]]:
     """The slots of a module's tensors (``fitting.Held`` by name) in the order of definition, and for the parameters
-    that no pattern can be told for, why.
+    that no pattern can be told for, why. ``recurrent`` says that the checkpoint has torch's recurrent layers (`cudnn`).
     """
     slots: list[Slot] = []
     refused: dict[str, str] = {}
@@ -65,8 +65,13 @@ def derive(targets: Mapping[str, Any]) -> tuple[list[Slot], dict[str, str]]:
     widths, flattened = _Widths(), {}
     for target, held in targets.items():
         owner, path = held.owner, target[: -len(held.name)].rstrip(".")
-        if (recurrent := weights_of(owner)) is not None:
-            kind, weights, reason = recurrent
+        if recurrent and recurrent_kind(owner):
+            slots.append(
+                Slot(target, path, recurrent_kind(owner), "", _AS_IT_IS, {}, -1, 0, True, id(held.tensor))
+            )
+            continue
+        if (known := weights_of(owner)) is not None:
+            kind, weights, reason = known
             if reason:
                 refused[target] = f"{path or 'the module'}: {reason}"
             else:
@@ -177,6 +182,13 @@ class _Widths:
             f"a Linear of {inputs} inputs after an image of {image or max(flat)} channels: whether its flattened"
             " axes run h w c or c h w cannot be told"
         )
+
+
+def recurrent_kind(owner: Any) -> str:
+    """LSTM, GRU or RNN for torch's recurrent layers and classes made from them; empty for others."""
+    from torch import nn
+
+    return next((kind.__name__ for kind in (nn.LSTM, nn.GRU, nn.RNN) if isinstance(owner, kind)), "")
 
 
 def _is_lazy(tensor: Any) -> bool:

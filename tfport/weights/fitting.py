@@ -9,11 +9,12 @@ from typing import Any
 
 from tfport.weights import lazy
 from tfport.weights.checkpoint import Checkpoint, plain
+from tfport.weights.cudnn import opaque
 from tfport.weights.detect import read_checkpoint
 from tfport.weights.errors import WeightsError
 from tfport.weights.mapping_file import matched, read_map
 from tfport.weights.matching import Match, Matching, match
-from tfport.weights.patterns import Plan, Sizes, plan, source_shape
+from tfport.weights.patterns import ZEROS, Plan, Sizes, plan, source_shape
 from tfport.weights.record import Record, find_record, load_record, parse_record
 from tfport.weights.unrecorded import match_unrecorded
 
@@ -78,7 +79,7 @@ def fit(
     found, targets, matching = pair(module, checkpoint, record=record, name=name, map=map)
     problems = _placed(found, targets, matching, strict)
     plans, wrong = _plans(targets, matching.matches)
-    problems += wrong + _forbidden(found, matching.matches)
+    problems += wrong + _forbidden(found, matching.matches) + _fills(targets, matching)
     if problems:
         by_hand = "; settle it by hand: --write-map FILE.toml, then --map FILE.toml" * (
             found.kind == "derived"
@@ -173,6 +174,7 @@ def _placed(record: Record, targets: dict[str, Held], matching: Matching, strict
             f"left over: {entry.key} {list(entry.shape)} {entry.dtype}"
             + (f" (layer {entry.layers[0]})" if entry.layers else "")
             + " belongs to no parameter"
+            + opaque(entry.key)
             for entry in matching.left_over
         ]
     return problems
@@ -201,6 +203,20 @@ def _wanted(targets: dict[str, Held], target: str, pattern: str, sizes: Sizes) -
 
 def _shape(held: Held) -> tuple[int | None, ...]:
     return lazy.known_shape(held.owner, held.name) if lazy.is_lazy(held.tensor) else tuple(held.tensor.shape)
+
+
+def _fills(targets: dict[str, Held], matching: Matching) -> list[str]:
+    """A line for each target that is filled with numbers and cannot be cut into as many blocks."""
+    problems = []
+    for way in matching.zeros:
+        blocks = len(way.pattern.split())
+        if way.target in targets and way.pattern != ZEROS:
+            shape = _shape(targets[way.target])
+            if None in shape or (blocks > 1 and (not shape or (shape[0] or 0) % blocks)):
+                problems.append(
+                    f"wrong shape: {way.target} {list(shape)} has no {blocks} equal blocks to fill"
+                )
+    return problems
 
 
 def _plans(targets: dict[str, Held], matches: list[Match]) -> tuple[list[Plan], list[str]]:

@@ -14,7 +14,7 @@ from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.errors import WeightsError
 from tfport.weights.fitting import Held, fit, open_checkpoint
 from tfport.weights.matching import Match
-from tfport.weights.patterns import Plan, apply
+from tfport.weights.patterns import Plan, apply, fill
 from tfport.weights.record import Way
 from tfport.weights.report import Report, report_of
 
@@ -96,10 +96,11 @@ def _assign(targets: dict[str, Held], matches: list[Match], values: list[np.ndar
 
 
 def _clear(targets: dict[str, Held], ways: list[Way]) -> None:
-    """Zeros where Keras has no variable: torch's second bias of an LSTM."""
+    """Numbers where TensorFlow has no variable: zeros for torch's second bias of an LSTM, or its forget bias."""
     import torch
 
     with torch.no_grad():
         for way in ways:
             held = targets[way.target]
-            getattr(held.owner, held.name).zero_()
+            tensor = getattr(held.owner, held.name)
+            tensor.copy_(to_torch(fill(way.pattern, tuple(tensor.shape), np.dtype(np.float64))))

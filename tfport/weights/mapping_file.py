@@ -10,6 +10,10 @@ source = "cls/predictions/output_bias"
 
 [[keep]]                        # a parameter that keeps the module's own value
 target = "pooler.dense.bias"
+
+[[fill]]                        # a parameter that no tensor gives: one number for each equal block of its first axis
+target = "lstm.bias_hh_l0"
+values = [0, 1, 0, 0]
 """
 
 from __future__ import annotations
@@ -33,7 +37,10 @@ else:
 
 __all__ = ["Map", "matched", "read_map", "write_map"]
 
-FIELDS = {"tensor": {"source", "target", "pattern", "sizes"}, "ignore": {"source"}, "keep": {"target"}}
+FIELDS = {
+    "tensor": {"source", "target", "pattern", "sizes"}, "ignore": {"source"}, "keep": {"target"},
+    "fill": {"target", "values"},
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +52,8 @@ class Map:
     """Each with the source as its variable."""
     ignored: frozenset[str]
     kept: frozenset[str]
+    filled: tuple[Way, ...] = ()
+    """Each with its numbers as the pattern."""
 
 
 def read_map(path: str | os.PathLike[str]) -> Map:
@@ -59,15 +68,19 @@ def read_map(path: str | os.PathLike[str]) -> Map:
         raise WeightsError(f"{path}: no TOML: {error}") from None
     for name, rows in told.items():
         if name not in FIELDS or not isinstance(rows, list):
-            raise WeightsError(f"{path}: {name}: expected [[tensor]], [[ignore]] and [[keep]]")
+            raise WeightsError(f"{path}: {name}: expected [[tensor]], [[ignore]], [[keep]] and [[fill]]")
         for number, row in enumerate(rows, start=1):
             _check(path, name, number, row)
     ways = tuple(Way(r["source"], r["target"], r["pattern"], _sizes(r)) for r in told.get("tensor", []))
-    twice = {w.target for w in ways if sum(v.target == w.target for v in ways) > 1}
+    filled = tuple(
+        Way("", r["target"], " ".join(format(v, "g") for v in r["values"]), {}) for r in told.get("fill", [])
+    )
+    targets = [w.target for w in (*ways, *filled)]
+    twice = {target for target in targets if targets.count(target) > 1}
     if twice:
         raise WeightsError(f"{path}: more than one tensor for {', '.join(sorted(twice))}")
     ignored = frozenset(row["source"] for row in told.get("ignore", []))
-    return Map(path, ways, ignored, frozenset(row["target"] for row in told.get("keep", [])))
+    return Map(path, ways, ignored, frozenset(row["target"] for row in told.get("keep", [])), filled)
 
 
 def _check(path: str, name: str, number: int, row: Any) -> None:
@@ -77,8 +90,11 @@ def _check(path: str, name: str, number: int, row: Any) -> None:
     if missing or unknown:
         told = f"lacks {', '.join(sorted(missing))}" if missing else f"has no {', '.join(sorted(unknown))}"
         raise WeightsError(f"{path}: [[{name}]] number {number} {told}")
-    if not all(isinstance(row[field], str) for field in wanted - {"sizes"}):
+    if not all(isinstance(row[field], str) for field in wanted - {"sizes", "values"}):
         raise WeightsError(f"{path}: [[{name}]] number {number}: its values are strings")
+    values = row.get("values", [0])
+    if not (isinstance(values, list) and values and all(type(v) in (int, float) for v in values)):
+        raise WeightsError(f"{path}: [[{name}]] number {number}: its values are a list of numbers")
 
 
 def _sizes(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,15 +104,16 @@ def _sizes(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def matched(told: Map, checkpoint: Checkpoint, model: str) -> tuple[Record, Matching]:
     """The map as a record and its matching to a checkpoint; WeightsError where it names a tensor that is not there."""
-    unknown = [w.variable for w in told.ways if w.variable not in checkpoint.entries]
+    entries = {**checkpoint.made, **checkpoint.entries}
+    unknown = [w.variable for w in told.ways if w.variable not in entries]
     unknown += sorted(told.ignored - checkpoint.entries.keys())
     if unknown:
         raise WeightsError(f"{told.path}: {checkpoint.path} has no tensor of these names", unknown)
-    layers = tuple(Layer(None, "tensor", "", None, (way,)) for way in told.ways)
-    matches = [Match(way, checkpoint.entries[way.variable], "map") for way in told.ways]
-    used = {way.variable for way in told.ways} | told.ignored
+    layers = tuple(Layer(None, "tensor", "", None, (way,)) for way in (*told.ways, *told.filled))
+    matches = [Match(way, entries[way.variable], "map") for way in told.ways]
+    used = {key for m in matches for key in (m.entry.key, *m.entry.made_of)} | told.ignored
     left = [e for e in checkpoint.entries.values() if not e.ignored and e.key not in used]
-    return Record(model, "map", layers, told.path), Matching(matches, [], left, [])
+    return Record(model, "map", layers, told.path), Matching(matches, [], left, [], list(told.filled))
 
 
 def write_map(
@@ -113,6 +130,9 @@ def write_map(
             sizes = ", ".join(f"{k} = {json.dumps(v)}" for k, v in match.way.sizes.items())
             lines.append(f"sizes = {{ {sizes} }}")
         lines += [f"# {list(match.entry.shape)} {match.entry.dtype}, matched by {match.level}", ""]
+    for way in matching.zeros:
+        values = ", ".join(way.pattern.split())
+        lines += ["[[fill]]", f"target = {_text(way.target)}", f"values = [{values}]", ""]
     open_targets = [way.target for _, way in matching.missing] + list(untold)
     if open_targets or matching.left_over:
         lines += [

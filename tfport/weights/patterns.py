@@ -3,7 +3,9 @@
 ``"h w i o -> o i h w"`` permutes; ``"(h w c) o -> o (c h w)"`` splits and merges axes, with sizes for what cannot
 be deduced; ``1`` is an axis of size one, ``...`` stands for all axes not named. Beyond einops: a list for a size puts
 the axis into that order (``"i (g o) -> (g o) i"`` with ``{"g": [1, 0, 2]}`` swaps the first two of three blocks);
-``0:2`` on the left takes index 0 of an axis of two; the pattern ``0`` alone fills with zeros and reads nothing.
+``0:2`` on the left takes index 0 of an axis of two; ``(i + h)`` on the left is an axis of two parts in turn, one of
+which is taken (``"(i + h) o -> o h"``). The pattern ``0`` alone fills with zeros and reads nothing; several numbers
+(``0 1 0 0``) fill as many equal blocks of the first axis.
 Working on shapes alone lets a whole checkpoint be checked before a value is read.
 """
 
@@ -12,15 +14,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tfport.weights.errors import WeightsError
 from tfport.weights.moving import contiguous
 
-__all__ = ["ZEROS", "Plan", "Sizes", "apply", "plan", "source_shape", "view"]
+__all__ = ["ZEROS", "Plan", "Sizes", "apply", "fill", "plan", "source_shape", "view"]
 
 ZEROS = "0"
 Groups = tuple[tuple[str, ...], ...]
@@ -43,21 +47,32 @@ class Plan:
 def parse(pattern: str) -> tuple[Groups, Groups]:
     """Both sides of a pattern as axes, each a group of names; WeightsError for what is no such pattern."""
     left, arrow, right = pattern.partition("->")
-    sides = _side(left, pattern), _side(right, pattern)
-    names = [sorted(n for group in side for n in group if n != "1") for side in sides]
+    sides = _side(left, pattern), _side(right, pattern, parts=False)
+    names = [sorted(n for group in side for n in group if n not in ("1", "+")) for side in sides]
     names[0] = [n for n in names[0] if ":" not in n]
+    for parts in (group[::2] for group in sides[0] if "+" in group):
+        taken = [n for n in parts if n in names[1]]
+        if len(taken) != 1 or len(set(parts)) != len(parts):
+            raise WeightsError(f"the pattern {pattern!r} does not take one part of {' + '.join(parts)}")
+        names[0] = [n for n in names[0] if n not in parts or n in taken]
     if not arrow or names[0] != names[1] or len(set(names[0])) != len(names[0]):
         raise WeightsError(f"the pattern {pattern!r} does not move every axis once")
     return sides
 
 
-def _side(text: str, pattern: str) -> Groups:
+def _side(text: str, pattern: str, parts: bool = True) -> Groups:
     groups: list[tuple[str, ...]] = []
     inside: list[str] | None = None
-    for word in text.replace("(", " ( ").replace(")", " ) ").split():
+    for word in re.sub(r"([()+])", r" \1 ", text).split():
         if word == "(" and inside is None:
             inside = []
+        elif word == "+" and inside is not None and parts:
+            inside.append(word)
         elif word == ")" and inside is not None:
+            if "+" in inside and (
+                len(inside) % 2 == 0 or any((n == "+") != at % 2 for at, n in enumerate(inside))
+            ):
+                raise WeightsError(f"the pattern {pattern!r} is not understood at {' '.join(inside)!r}")
             groups.append(tuple(inside))
             inside = None
         elif re.fullmatch(r"\d+:\d+", word) and inside is None:
@@ -116,7 +131,12 @@ def plan(pattern: str, shape: Sequence[int], sizes: Sizes) -> Plan:
     if len(left) != len(shape):
         raise WeightsError(f"has {len(shape)} axes, the pattern takes {len(left)}")
     length.update((name, _picked(name)[1]) for group in left for name in group if ":" in name)
+    parts: dict[str, tuple[int, int]] = {}  # the part of an axis that is taken -> where it starts, the axis
+    kept = {name for group in right for name in group}
     for group, size in zip(left, shape, strict=True):
+        if "+" in group:
+            parts.update(_part(group[::2], size, length, kept))
+            continue
         unknown = [name for name in group if name not in length]
         known = 1
         for name in group:
@@ -129,8 +149,13 @@ def plan(pattern: str, shape: Sequence[int], sizes: Sizes) -> Plan:
             length[unknown[0]] = size // known
         elif known != size:
             raise WeightsError(f"an axis has {size} values, the pattern wants {known}")
-    source = [name for group in left for name in group]
-    takes = tuple((at, orders[name]) for at, name in enumerate(source) if name in orders)
+    source = [name for group in left for name in group if "+" not in group or name in parts]
+    takes = tuple(
+        (at, orders[name]) for at, name in enumerate(source) if name in orders and name not in parts
+    )
+    for name, (start, _) in parts.items():
+        picks = orders.get(name, range(length[name]))
+        takes += ((source.index(name), tuple(start + n for n in picks)),)
     takes += tuple((at, (_picked(name)[0],)) for at, name in enumerate(source) if ":" in name)
     picked = tuple(at for at, name in enumerate(source) if ":" in name)
     order = (*picked, *(source.index(name) for group in right for name in group))
@@ -140,7 +165,22 @@ def plan(pattern: str, shape: Sequence[int], sizes: Sizes) -> Plan:
         for name in group:
             size *= length[name]
         target.append(size)
-    return Plan(tuple(length[n] for n in source), order, tuple(target), takes)
+    return Plan(tuple(parts[n][1] if n in parts else length[n] for n in source), order, tuple(target), takes)
+
+
+def _part(
+    names: tuple[str, ...], size: int, length: dict[str, int], kept: set[str]
+) -> dict[str, tuple[int, int]]:
+    """Where the part that is kept starts in an axis of that size, and the size; its length goes into ``length``."""
+    unknown = [name for name in names if name not in length]
+    known = sum(length[name] for name in names if name in length)
+    if len(unknown) > 1:
+        raise WeightsError(f"the sizes of {' and '.join(unknown)} are not known")
+    if known > size or (not unknown and known != size):
+        raise WeightsError(f"an axis has {size} values, the pattern wants {known}")
+    length.update((name, size - known) for name in unknown)
+    at = next(n for n, name in enumerate(names) if name in kept)
+    return {names[at]: (sum(length[name] for name in names[:at]), size)}
 
 
 def source_shape(pattern: str, target: Sequence[int | None], sizes: Sizes) -> tuple[int | None, ...] | None:
@@ -161,11 +201,22 @@ def source_shape(pattern: str, target: Sequence[int | None], sizes: Sizes) -> tu
             length[unknown[0]] = size // known
     shape: list[int | None] = []
     for group in left:
-        total = 1
-        for name in group:
-            total *= length.get(name, 0)
-        shape.append(total if all(name in length for name in group) else None)
+        sizes_of = [length.get(name) for name in group if name != "+"]
+        whole = [n for n in sizes_of if n is not None]
+        total = sum(whole) if "+" in group else math.prod(whole)
+        shape.append(total if len(whole) == len(sizes_of) else None)
     return tuple(shape)
+
+
+def fill(pattern: str, shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
+    """The array of a pattern of numbers: each fills one of as many equal blocks of the first axis."""
+    numbers = np.array([float(word) for word in pattern.split()]).astype(dtype)
+    if len(numbers) == 1:
+        return np.full(shape, numbers[0])
+    if not shape or shape[0] % len(numbers):
+        raise WeightsError(f"{list(shape)} has no {len(numbers)} equal blocks along its first axis")
+    column = np.repeat(numbers, shape[0] // len(numbers)).reshape(-1, *[1] * (len(shape) - 1))
+    return np.ascontiguousarray(np.broadcast_to(column, shape))
 
 
 def view(moves: Plan, array: np.ndarray) -> np.ndarray:
@@ -173,7 +224,10 @@ def view(moves: Plan, array: np.ndarray) -> np.ndarray:
     unless axes are taken in another order."""
     array = array.reshape(moves.split)
     for axis, indices in moves.takes:
-        array = array.take(indices, axis)
+        if indices and indices == tuple(range(indices[0], indices[0] + len(indices))):
+            array = array[(slice(None),) * axis + (slice(indices[0], indices[0] + len(indices)),)]
+        else:
+            array = array.take(indices, axis)
     return array.transpose(moves.order)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from tfport.weights.errors import WeightsError
 from tfport.weights.patterns import ZEROS, Sizes
 
-__all__ = ["Layer", "Record", "Way", "find_record", "parse_record"]
+__all__ = ["Layer", "Record", "Way", "find_record", "parse_record", "tells_of_models"]
 
 NON_TRAINABLE = frozenset(
     {"moving_mean", "moving_variance", "mean", "variance", "count", "seed_generator_state", "vector_u"}
@@ -135,7 +135,7 @@ def _size(value: Any) -> int | tuple[int, ...]:
 
 def find_record(module: Any, name: str | None = None) -> Record | None:
     """The record of a module: its attribute ``tfport_record``, else the file beside the one that defines its
-    class.
+    class; None where that file tells of no model at all (a TensorFlow 1 program).
     """
     kind = type(module)
     name = name or kind.__name__
@@ -147,9 +147,17 @@ def find_record(module: Any, name: str | None = None) -> Record | None:
     except TypeError:  # built in the running session: there is no file
         return None
     path = os.path.splitext(source)[0] + ".tfport.json" if source else ""
-    if not path or not os.path.isfile(path):
+    if not path or not tells_of_models(path):
         return None
     return parse_record(load_record(path), name, path)
+
+
+def tells_of_models(path: str) -> bool:
+    """Whether a file is there, and no conversion's record of a program without models."""
+    if not os.path.isfile(path):
+        return False
+    data = load_record(path)
+    return not (isinstance(data, dict) and data.get("version") == 1 and data.get("models") == {})
 
 
 def load_record(path: str) -> Any:

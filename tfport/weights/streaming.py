@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.fitting import Fitted
-from tfport.weights.patterns import Plan, view
+from tfport.weights.patterns import ZEROS, Plan, fill, view
 from tfport.weights.writers import Tensor
 
 __all__ = ["state_tensors"]
@@ -28,15 +26,15 @@ def state_tensors(module: Any, fitted: Fitted, checkpoint: Checkpoint) -> dict[s
         given[id(held.tensor)] = _moved(checkpoint, match.entry.key, match.entry.dtype, moves)
     for way in fitted.matching.zeros:
         held = fitted.targets[way.target]
-        given[id(held.tensor)] = _zeros(
-            tuple(held.tensor.shape), str(held.tensor.dtype).removeprefix("torch.")
+        given[id(held.tensor)] = _filled(
+            way.pattern, tuple(held.tensor.shape), str(held.tensor.dtype).removeprefix("torch.")
         )
     found = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         if id(tensor) in given:
             found[name] = given[id(tensor)]
         elif name.endswith("num_batches_tracked"):
-            found[name] = _zeros((), "int64")
+            found[name] = _filled(ZEROS, (), "int64")
         else:
             return None
     return found
@@ -47,7 +45,7 @@ def _moved(checkpoint: Checkpoint, key: str, dtype: str, moves: Plan) -> Tensor:
     return Tensor(moves.target, dtype, lambda: view(moves, read()), check)
 
 
-def _zeros(shape: tuple[int, ...], dtype: str) -> Tensor:
+def _filled(pattern: str, shape: tuple[int, ...], dtype: str) -> Tensor:
     from tfport.weights.dtypes import dtype_of
 
-    return Tensor(shape, dtype, lambda: np.zeros(shape, dtype_of(dtype)))
+    return Tensor(shape, dtype, lambda: fill(pattern, shape, dtype_of(dtype)))

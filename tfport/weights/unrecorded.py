@@ -8,13 +8,15 @@ from typing import Any
 
 from tfport.weights.by_names import pair_by_names
 from tfport.weights.checkpoint import Checkpoint, Entry
-from tfport.weights.derive import Slot, derive, pattern_for
+from tfport.weights.cudnn import no_twin
+from tfport.weights.derive import Slot, derive, pattern_for, recurrent_kind
 from tfport.weights.matching import Match, Matching, match
 from tfport.weights.patterns import ZEROS
 from tfport.weights.record import Layer, Record, Way
 
 __all__ = ["match_unrecorded"]
 
+RECURRENT = ("LSTM", "GRU", "RNN")
 _ORDERED = {"order": "structure and order", "class and order": "structure, class and order"}
 
 
@@ -23,14 +25,16 @@ def match_unrecorded(
 ) -> tuple[Record, Matching]:
     """Match a checkpoint to a module that has no record; what cannot be told is left missing, with the reason."""
     name = type(module).__name__
-    slots, refused = derive(targets)
-    weights = [entry for entry in checkpoint.entries.values() if not entry.ignored]
+    slots, refused = derive(targets, recurrent=bool(checkpoint.made))
+    weights = _weights(slots, checkpoint)
     paired = pair_by_names(slots, weights, refused)
     record = Record(
         name, "derived", _layers(slots), f"none; {name} has no record (tfport_record, or <file>.tfport.json beside its source)"
     )  # fmt: skip
     notes = dict(refused)
-    if not paired.pairs and not paired.ambiguous and not refused:
+    notes.update(_recurrent(targets, checkpoint, notes))
+    recurrent = any(slot.kind in RECURRENT for slot in slots)
+    if not paired.pairs and not paired.ambiguous and not refused and not recurrent:
         found = _by_structure(slots, record, checkpoint, notes)
         if found is not None:
             return record, found
@@ -68,6 +72,27 @@ def match_unrecorded(
     return Record(name, "derived", kept, record.origin), Matching(
         matches, missing, left, paired.ambiguous, zeros, notes
     )
+
+
+def _recurrent(
+    targets: Mapping[str, Any], checkpoint: Checkpoint, notes: Mapping[str, str]
+) -> dict[str, str]:
+    """Why torch's recurrent layers take nothing of TensorFlow 1's cells, by parameter."""
+    kinds = {target: recurrent_kind(held.owner) for target, held in targets.items() if held.parameter}
+    said = {kind: no_twin(kind, list(checkpoint.entries)) for kind in set(kinds.values())}
+    return {
+        target: "; ".join(filter(None, (notes.get(target), said[kind])))
+        for target, kind in kinds.items() if said.get(kind)
+    }  # fmt: skip
+
+
+def _weights(slots: list[Slot], checkpoint: Checkpoint) -> list[Entry]:
+    """The checkpoint's weights; where the module has torch's recurrent layers, those of cuDNN's in their form."""
+    weights = [entry for entry in checkpoint.entries.values() if not entry.ignored]
+    if not any(slot.kind in RECURRENT for slot in slots):
+        return weights
+    used = {key for entry in checkpoint.made.values() for key in entry.made_of}
+    return [entry for entry in weights if entry.key not in used] + list(checkpoint.made.values())
 
 
 def _ways(slot: Slot, pattern: str) -> tuple[Way, ...]:
