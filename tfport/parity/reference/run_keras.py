@@ -18,6 +18,11 @@ from tfport.parity.reference.targets import required
 from tfport.parity.reference.values import as_value
 
 
+def has_shapes(model):
+    """Whether every layer of a model has its variables: it is made of symbolic calls."""
+    return bool(getattr(model, "built", False)) and "Functional" in [c.__name__ for c in type(model).__mro__]
+
+
 class KerasRun(GraphRun):
     """Runs a Keras model, eagerly or as a graph."""
 
@@ -28,8 +33,9 @@ class KerasRun(GraphRun):
         tensors = [tf.constant(a) for _, a in inputs] if tf.executing_eagerly() else ()
         self.model = model
         self.put_inputs(inputs, how, tensors)
-        with functions_run_eagerly(tf):
-            self.forward(model)  # builds a model that had no shapes yet
+        if not has_shapes(model):
+            with functions_run_eagerly(tf):
+                self.forward(model)  # builds it
         self.set_weights(model)
         if options.tensor and tf.executing_eagerly():
             raise UsageError("--tensor is for graphs; the layers of a Keras model are recorded without it")
