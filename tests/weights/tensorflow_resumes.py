@@ -106,7 +106,8 @@ class WithoutCorrection:
         v1 = tf.compat.v1
         updates = [v1.assign_add(global_step, 1)]
         held = v1.trainable_variables()
-        for variable, gradient in zip(held, v1.gradients(loss, held)):
+        gradients = v1.gradients(loss, held)
+        for variable, gradient in zip(held, gradients):
             slots = [
                 v1.get_variable(
                     f"{variable.op.name}/adam_{s}",
@@ -118,7 +119,7 @@ class WithoutCorrection:
             ]
             m, v = 0.9 * slots[0] + 0.1 * gradient, 0.999 * slots[1] + 0.001 * gradient**2
             step = 0.01 * (m / (tf.sqrt(v) + 1e-6) + 0.01 * variable)
-            with tf.control_dependencies([step]):
+            with tf.control_dependencies([step, loss, *gradients]):  # no gradient sees a variable that moved
                 updates += [v1.assign(slots[0], m), v1.assign(slots[1], v), v1.assign_sub(variable, step)]
         return tf.group(*updates)
 

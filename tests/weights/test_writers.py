@@ -229,3 +229,36 @@ def test_a_pickle_that_is_no_state_dict_is_refused(tmp_path):
 def test_two_checkpoints_are_wanted(tmp_path):
     assert call("--diff", FOLDER / "cnn.keras").exit_code == 2
     assert call(FOLDER / "cnn.keras", FOLDER / "cnn.h5").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("x.safetensors", None), ("x.safetensors", 200_000), ("x.pt", None), ("x.dcp", None)]
+)
+def test_every_writer_says_a_full_disk_in_one_line_and_leaves_nothing(tmp_path, name, size):
+    resource = pytest.importorskip("resource")
+    tensors = {
+        str(n): Tensor((50_000,), "float32", lambda n=n: np.full(50_000, n, "f4"), None) for n in range(20)
+    }
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(WeightsError, match=r"cannot be written: [^\n]*$"):
+            write(str(tmp_path / name), tensors, {}, Writing(size, 4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not os.listdir(tmp_path)
+
+
+def test_a_file_has_no_name_until_it_is_whole(tmp_path):
+    if not hasattr(os, "O_TMPFILE"):
+        pytest.skip("the system has no nameless files")
+    seen = []
+
+    def read():
+        seen.extend(os.listdir(tmp_path))
+        return np.zeros(3, "f4")
+
+    for at, path in enumerate((tmp_path / "x.safetensors", tmp_path / "x.safetensors")):
+        write(str(path), {"a": Tensor((3,), "float32", read)}, {})
+        assert seen == ["x.safetensors"] * at
+    assert load_file(path)["a"].tolist() == [0, 0, 0]

@@ -126,6 +126,9 @@ class Replay:
 
         torch.set_default_dtype(self.dtype)
         self.seeds()
+        zoo = sys.modules.get("tfport.compat.keras.zoo")
+        if zoo is not None:  # each run of this process builds its own model: automatic names start again
+            zoo.clear()
         module, found = load_target(self.path, self.name)
         self.seeds()
         start = time.perf_counter()
@@ -210,7 +213,7 @@ class Replay:
         self.model = module
         self.find_record(module)
         where = (type(module).__name__ + ".forward", type(module).__name__ + ".call", "forward", self.name)
-        plain, named = self.inputs(module.forward, where)
+        plain, named = self.inputs(called(module), where)
         with torch.no_grad():
             if weights and self.is_unbuilt(module):
                 self.guard(lambda: module(*plain, **named))  # lazy modules take their sizes from a call
@@ -327,7 +330,11 @@ class Replay:
         plain = [t for n, t in given if not n]
         if named and not set(named) <= set(names) and self.entry["pass_inputs"] == "mapping":
             return [named], {}
-        if self.entry["pass_inputs"] == "list" and len(names) < len(plain) and not self.takes_any(function):
+        if (
+            self.entry["pass_inputs"] == "list"
+            and len(required(function) or names) < len(plain)
+            and not self.takes_any(function)
+        ):
             return [plain], named
         return plain, named
 
@@ -451,6 +458,12 @@ class Replay:
             if key in models:
                 return models[key].get("layers", [])
         return next(iter(models.values())).get("layers", []) if len(models) == 1 else []
+
+
+def called(module: Any) -> Callable[..., Any]:
+    """What takes a module's arguments: forward, or the `call` to which a Keras layer of compat hands them on."""
+    own = getattr(module, "call", None)
+    return own if callable(own) and Replay.takes_any(module.forward) else module.forward  # type: ignore[no-any-return]
 
 
 def main(argv: list[str]) -> int:

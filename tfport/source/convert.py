@@ -25,7 +25,7 @@ from tfport.source.assembly import Assembly
 from tfport.source.canonical import Canonical
 from tfport.source.findings import CODES, Conversion, Finding, Tiers
 from tfport.source.import_lines import ImportLines
-from tfport.source.models import builder, sequential, subclass
+from tfport.source.models import builder, nested, sequential, subclass
 from tfport.source.names import Names, mentions_tensorflow
 from tfport.source.rewrite import Rewriter
 from tfport.source.rulebook import Rulebook
@@ -153,11 +153,13 @@ class Walk:
         self.keras_classes: set[ast.AST] = set()
         self.kept_classes: dict[ast.AST, str] = {}  # Keras classes that stay as they are, and why
         self.constructed: dict[ast.AST, str] = {}  # model call -> the class that it became
+        self.nested: frozenset[ast.AST] = frozenset()  # calls that make models which other models call
         self.sessions = self.rewriter.sessions = sessions.prepare(self)
 
     def run(self) -> str:
         """The converted text."""
         subclass.subclasses(self)
+        self.nested = nested.called_on_symbols(self)
         self._models(self.source.tree.body, self.source.tree)
         self.rewriter.models = model_calls.prepare(self)
         self.rewriter.tapes = training.prepare(self)

@@ -258,12 +258,13 @@ class KnownModels:
         function = self.function(node.func)
         if not isinstance(function, ast.FunctionDef):
             return None
-        returned = self._returned(function)
+        returned = self.returned(function)
         if not returned or any(r is None for r in returned):
             return None
         return self._joined(self._ask(r) for r in returned if r is not None)
 
-    def _returned(self, function: ast.FunctionDef) -> list[ast.expr | None]:
+    def returned(self, function: ast.FunctionDef) -> list[ast.expr | None]:
+        """What the return statements of a function give."""
         if function not in self._returns:
             self._returns[function] = [r.value for r in _own_returns(function)]
         return self._returns[function]

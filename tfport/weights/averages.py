@@ -13,17 +13,17 @@ __all__ = ["with_averages"]
 SHADOW = "/ExponentialMovingAverage"
 
 
-def with_averages(checkpoint: Checkpoint, trainable: Sequence[str]) -> Checkpoint:
+def with_averages(checkpoint: Checkpoint, trainable: Sequence[str], ordered: bool = True) -> Checkpoint:
     """A checkpoint whose weights are their averages: TensorFlow 1's ``w/ExponentialMovingAverage``, or what Keras'
     optimizers keep with ``use_ema``.
 
-    ``trainable`` are the keys of the trainable weights in the model's order. Other weights (moving statistics) have no
-    average in Keras and keep their value; in TensorFlow 1 those without a shadow do. Raises WeightsError when there is
-    no average, or only some trainable weights have one.
+    ``trainable`` are the keys of the trainable weights, ``ordered`` says whether in the model's order. Other weights
+    (moving statistics) have no average in Keras and keep their value; in TensorFlow 1 those without a shadow do. Raises
+    WeightsError when there is no average, or only some trainable weights have one.
     """
     shadows = {key: key + SHADOW for key in checkpoint.entries if key + SHADOW in checkpoint.entries}
     if not shadows:
-        shadows = _of_keras(checkpoint, trainable)
+        shadows = _of_keras(checkpoint, trainable, ordered)
     missing = [key for key in trainable if key not in shadows]
     if missing:
         raise WeightsError(f"{checkpoint.path}: some trainable weights have no moving average", missing)
@@ -38,14 +38,14 @@ def with_averages(checkpoint: Checkpoint, trainable: Sequence[str]) -> Checkpoin
                 f"{checkpoint.path}: {shadow.key} is {list(shadow.shape)} {shadow.dtype}, its weight is not"
             )
         entries.append(dataclasses.replace(entry, read=shadow.read, unchecked=shadow.unchecked))
-    return Checkpoint(checkpoint.path, f"{checkpoint.format}, moving averages", entries, checkpoint.orders)
+    return checkpoint.having(entries, f"{checkpoint.format}, moving averages")
 
 
-def _of_keras(checkpoint: Checkpoint, trainable: Sequence[str]) -> dict[str, str]:
+def _of_keras(checkpoint: Checkpoint, trainable: Sequence[str], ordered: bool) -> dict[str, str]:
     from tfport.weights.optimizer import read_optimizer
 
     try:
-        state = read_optimizer(checkpoint, trainable, average=True)
+        state = read_optimizer(checkpoint, trainable, average=True, ordered=ordered)
     except WeightsError as error:
         raise WeightsError(f"{checkpoint.path}: holds no moving averages of the weights ({error})") from None
     found = {weight: slots["average"] for weight, slots in state.slots.items() if "average" in slots}

@@ -38,7 +38,7 @@ _AUTOMATIC = re.compile(
     r"|sequential|model|functional|conv|fully_connected)(?:_?(\d+))?"
 )
 """Names that Keras, tf.layers and slim give by class and counter; torch code has them too, and counts as it likes."""
-_COUNTS = re.compile("|".join([*CONTAINERS, "_operations", r"layer(_with_weights)?-\\d+"]))
+_COUNTS = re.compile("|".join([*CONTAINERS, "_operations", r"layer(_with_weights)?-\d+"]))
 """Places whose numbers count Keras' layers and are no names."""
 _CELL = re.compile(r"cell|(lstm|gru|simple_rnn)_cell(_\d+)?")
 """The object inside a recurrent layer that has its weights."""
@@ -164,7 +164,7 @@ def _split(name: str) -> Parts:
 
 @functools.lru_cache(maxsize=65536)
 def _tokens(part: str) -> tuple[str, ...]:
-    return tuple(str(int(t)) if t.isdigit() else t.lower() for t in re.findall(r"[^\W\d_]+|\d+", part))
+    return tuple(str(int(t)) if t.isdecimal() else t.lower() for t in re.findall(r"[^\W\d_]+|\d+", part))
 
 
 def _canonical(scope: Parts) -> str:
@@ -173,12 +173,12 @@ def _canonical(scope: Parts) -> str:
 
 
 def _joined(tokens: Iterable[str]) -> str:
-    return "".join(f"|{token}|" if token.isdigit() else token for token in tokens)
+    return "".join(f"|{token}|" if token.isdecimal() else token for token in tokens)
 
 
 def _collapsed(scope: Parts) -> str:
     """The same without a scope inside a scope of its own name, as Keras writes them in `.h5`."""
-    kept = [p for at, p in enumerate(scope) if at == 0 or p != scope[at - 1] or p.isdigit()]
+    kept = [p for at, p in enumerate(scope) if at == 0 or p != scope[at - 1] or p.isdecimal()]
     return _canonical(tuple(kept))
 
 
@@ -294,9 +294,9 @@ def _counts(scope: Parts) -> list[tuple[str, int | None]]:
     found: list[tuple[str, int | None]] = []
     for at, part in enumerate(scope):
         tokens = _tokens(part)
-        if tokens and tokens[-1].isdigit():
+        if tokens and tokens[-1].isdecimal():
             found.append((_canonical(scope[:at]) + _joined(tokens[:-1]), int(tokens[-1])))
-        elif not (at + 1 < len(scope) and scope[at + 1].isdigit()):
+        elif not (at + 1 < len(scope) and scope[at + 1].isdecimal()):
             found.append((_canonical(scope[: at + 1]), None))
     return found
 

@@ -64,11 +64,18 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     ``format`` names the format; ``entries`` holds shape and dtype without reading values; ``orders`` are
     lists of keys in the order in which the model itself lists its variables, each for one list that the file
-    stores.
+    stores; ``layers`` are the places of its layers in that order, where a configuration tells it, which also
+    tells whether the optimizer keeps ``averages`` of the weights.
     """
 
     def __init__(
-        self, path: str, format: str, entries: Sequence[Entry], orders: Sequence[Sequence[str]] = ()
+        self,
+        path: str,
+        format: str,
+        entries: Sequence[Entry],
+        orders: Sequence[Sequence[str]] = (),
+        layers: Sequence[str] = (),
+        averages: bool | None = None,
     ) -> None:
         self.path = path
         self.format = format
@@ -76,6 +83,12 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
         self.entries: dict[str, Entry] = {entry.key: entry for entry in without_buffers(entries)}
         self.orders = tuple(tuple(order) for order in orders)
+        self.layers = tuple(layers)
+        self.averages = averages
+
+    def having(self, entries: Sequence[Entry], format: str | None = None) -> Checkpoint:
+        """The same file with other tensors."""
+        return Checkpoint(self.path, format or self.format, entries, self.orders, self.layers, self.averages)
 
     @functools.cached_property
     def made(self) -> dict[str, Entry]:
@@ -119,6 +132,12 @@ class Checkpoint(Mapping[str, np.ndarray]):
         return f"<Checkpoint {self.format} {self.path!r}, {len(self)} tensors>"
 
 
+def _native(array: np.ndarray) -> np.ndarray:
+    """The array in the machine's order of bytes."""
+    array = np.asarray(array)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 def plain(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
     """A checkpoint made of any mapping of names to arrays: TensorFlow variable names such as
     ``conv1/kernel:0``.
@@ -129,6 +148,6 @@ def plain(arrays: Mapping[str, np.ndarray]) -> Checkpoint:
     for key in arrays:
         array = np.asarray(arrays[key])
         dtype = "string" if array.dtype.kind in "OSU" else array.dtype.name
-        entries.append(Entry(key, array.shape, dtype, lambda k=key: np.asarray(arrays[k]), **describe(key)))  # type: ignore[misc]
+        entries.append(Entry(key, array.shape, dtype, lambda k=key: _native(arrays[k]), **describe(key)))  # type: ignore[misc]
     weights = [entry.key for entry in entries if not entry.ignored]
     return Checkpoint("<mapping>", "mapping", entries, [weights])

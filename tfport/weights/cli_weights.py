@@ -75,6 +75,9 @@ def weights(checkpoint: tuple[str, ...], differ: bool, format_: str, no_strict: 
 
     if len(checkpoint) != (2 if differ else 1):
         raise click.UsageError("--diff compares two checkpoints" if differ else "one CHECKPOINT at a time")
+    given = [name for name, value in options.items() if value and name != "jobs"]
+    if differ and (given or no_strict):
+        raise click.UsageError("--diff compares two whole checkpoints and takes no option but --format")
     try:
         outcome = compared(*checkpoint) if differ else run(checkpoint[0], strict=not no_strict, **options)
     except WeightsError as error:

@@ -67,17 +67,36 @@ def run(path: str, **options: Any) -> Outcome:
         _check_output(given.output, path)
     elif given.dtype or given.shard_size:
         raise WeightsError("--dtype and --shard-size change what is written: name a file with -o")
+    _check_together(given)
     if given.module is None:
         wrong = [n for n in ("map", "write_map", "ema", "optimizer", "record") if getattr(given, n)]
         if wrong:
-            raise WeightsError(
-                f"--{wrong[0].replace('_', '-')} is about a module: name it with --module FILE.py:NAME"
-            )
+            raise WeightsError(f"{_option(wrong[0])} is about a module: name it with --module FILE.py:NAME")
         checkpoint = read_checkpoint(path)
         if given.output is None or given.listing:
             return _listed(checkpoint, given)
         return _exported(checkpoint, given)
     return _converted(path, given)
+
+
+def _check_together(given: Options) -> None:
+    """No option is ignored in silence: those that another leaves without effect are refused."""
+    for one, others in (
+        ("listing", ("output", "module")),
+        ("write_map", ("output", "select", "exclude", "ema", "optimizer")),
+        ("optimizer", ("select", "exclude", "dtype", "shard_size", "ema")),
+    ):
+        for other in others:
+            if getattr(given, one) and getattr(given, other):
+                raise WeightsError(f"{_option(one)} and {_option(other)} do not go together")
+    if given.module is not None and given.optimizer and given.output is None:
+        raise WeightsError("--optimizer carries the state into a .pt file: name it with -o")
+    if given.module is not None and given.output is None and (given.select or given.exclude):
+        raise WeightsError("--select and --exclude choose what is written: name a file with -o")
+
+
+def _option(field: str) -> str:
+    return {"listing": "--list", "output": "-o"}.get(field, "--" + field.replace("_", "-"))
 
 
 def compared(a: str, b: str) -> Outcome:
@@ -100,15 +119,17 @@ def _check_output(output: str, path: str) -> None:
         raise WeightsError(f"{output}: is a folder, or the checkpoint itself")
 
 
-def _write(given: Options, tensors: dict[str, Tensor], metadata: dict[str, str]) -> tuple[int, list[str]]:
-    """Write what is chosen; the bytes of the values and the files."""
+def _write(
+    given: Options, tensors: dict[str, Tensor], metadata: dict[str, str]
+) -> tuple[list[str], int, list[str]]:
+    """Write what is chosen; the names, the bytes of the values and the files."""
     assert given.output is not None
     size = None if given.shard_size is None else size_in_bytes(given.shard_size, "--shard-size")
     kept = changed(tensors, given.select, given.exclude, given.dtype)
     total = sum(tensor.nbytes for tensor in kept.values())
     with bar(total, os.path.basename(given.output)) as told:
         files = write(given.output, kept, metadata, Writing(size, given.jobs, told))
-    return total, files
+    return list(kept), total, files
 
 
 def _listed(checkpoint: Checkpoint, given: Options) -> Outcome:
@@ -150,17 +171,17 @@ def _exported(checkpoint: Checkpoint, given: Options) -> Outcome:
     tensors = {
         name: Tensor(e.shape, e.dtype, *checkpoint.apart(e.key)) for name, e in zip(names, kept, strict=True)
     }
-    size, files = _write(given, tensors, {"source": "tensorflow", "layout": "tensorflow"})
+    written, size, files = _write(given, tensors, {"source": "tensorflow", "layout": "tensorflow"})
     left = len(checkpoint) - len(kept)
     text = (
-        f"{given.output}: {len(kept)} tensors, {size:,} bytes, under TensorFlow's names and in TensorFlow's layouts"
+        f"{given.output}: {len(written)} tensors, {size:,} bytes, under TensorFlow's names and in TensorFlow's layouts"
         f" (for a state_dict: --module FILE.py:NAME); {left} left out (optimizer, counters, strings)"
     )
     data = {
         "output": given.output,
         "files": files,
         "layout": "tensorflow",
-        "tensors": list(tensors),
+        "tensors": written,
         "bytes": size,
     }
     return Outcome(text, data)
@@ -197,9 +218,9 @@ def _converted(path: str, given: Options) -> Outcome:
 
 
 def _written(given: Options, tensors: dict[str, Tensor], report: Report) -> Outcome:
-    size, files = _write(given, tensors, {"format": "pt"})
+    written, size, files = _write(given, tensors, {"format": "pt"})
     data = report.as_dict() | {"output": given.output, "files": files, "layout": "torch", "bytes": size}
-    told = f"{given.output}: the state_dict of {report.model}, {len(tensors)} tensors, {size:,} bytes"
+    told = f"{given.output}: the state_dict of {report.model}, {len(written)} tensors, {size:,} bytes"
     return Outcome(f"{report}\n{told}", data)
 
 
@@ -218,7 +239,7 @@ def _streamed(path: str, given: Options) -> Outcome | None:
     checkpoint = read_checkpoint(path)
     fitted = fit(target, checkpoint, record=given.record or beside, name=name, map=given.map)
     if given.ema:
-        checkpoint = with_averages(checkpoint, fitted.trainable())
+        checkpoint = with_averages(checkpoint, fitted.trainable(), fitted.ordered)
     tensors = state_tensors(target, fitted, checkpoint)
     if tensors is None:
         return None
@@ -305,12 +326,14 @@ def build(module: str, meta: bool = False) -> tuple[Any, str, str | None] | None
 def _found(module: str, file: str, name: str) -> Any:
     """What a file binds a name to; the file is imported once."""
     stem = os.path.splitext(os.path.basename(file))[0]
+    if stem in sys.modules:  # another module's name: its file and its record would be taken for this one's
+        stem = f"{stem} of {os.path.abspath(file)}"
     spec = importlib.util.spec_from_file_location(stem, os.path.abspath(file))
     if spec is None or spec.loader is None:
         raise WeightsError(f"--module {module}: {file} is no Python file")
     loaded = importlib.util.module_from_spec(spec)
     sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
-    sys.modules.setdefault(stem, loaded)
+    sys.modules[stem] = loaded
     try:
         spec.loader.exec_module(loaded)
     except Exception as error:  # whatever the user's code raises: said in one line, with its type

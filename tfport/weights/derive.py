@@ -173,13 +173,14 @@ class _Widths:
         if image:
             known, images = {image}, {image}
         else:
-            known, images = self.flat | self.images, self.images
+            images = self.images
+            known = self.flat | {c for c in images if not any(c % n == 0 for n in images if n < c)}
         flat = {c for c in images if inputs % c == 0}
         if inputs in known or not flat:
             self.flat.add(inputs)
             return {}, ""
         return {}, (
-            f"a Linear of {inputs} inputs after an image of {image or max(flat)} channels: whether its flattened"
+            f"a Linear of {inputs} inputs after an image of {image or min(flat)} channels: whether its flattened"
             " axes run h w c or c h w cannot be told"
         )
 

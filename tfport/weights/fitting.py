@@ -34,6 +34,11 @@ class Fitted:
         """Parameters that are not among these, themselves or under another name of the same tensor."""
         return untold(self.targets, told)
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the module's weights stand in Keras' order: a conversion's record keeps it."""
+        return self.record.kind not in ("derived", "map")
+
     def trainable(self, trained: set[int] | None = None) -> list[str]:
         """Keys of the weights whose every target is a parameter (one of those with these ids), in the model's order."""
         places: dict[str, list[Held]] = {}

@@ -40,12 +40,23 @@ def read_legacy_h5(root: Any, data: memoryview, path: str) -> Checkpoint:
             raise WeightsError(f"{path}: layer {layer!r} is listed and not in the file: damaged")
         held = [_entry(data, group[layer], layer, weight, base) for weight in _weights(group[layer])]
         entries += entries_of(layer, held, kinds.get(layer, "")) if first else held
+    _check_backend(_text(root, "backend") or _text(group, "backend"), entries, path)
     order = [e.key for e in entries if not e.ignored]
     for name, below in groups(root):
         if name.split("/")[0] == "optimizer_weights":
             for leaf, dataset in datasets(below):
                 entries.append(entry(data, dataset, key=f"{name}/{leaf}", ignored="optimizer state"))
     return Checkpoint(path, "Keras .h5 (legacy)", entries, [order])
+
+
+def _check_backend(backend: str | None, entries: list[Entry], path: str) -> None:
+    """Theano flips the kernels of convolutions, other backends of Keras do not."""
+    kernels = [e.key for e in entries if len(e.shape) > 2 and not e.ignored]
+    if backend == "theano" and kernels:
+        raise WeightsError(
+            f"{path}: Keras wrote it under Theano, whose convolutions flip their kernels ({kernels[0]}): load and save"
+            " it once in Keras 2 with TensorFlow, which turns them"
+        )
 
 
 def _text(item: Any, name: str) -> str | None:

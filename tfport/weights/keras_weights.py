@@ -14,7 +14,7 @@ from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.hdf5 import attribute, datasets, entry, groups
 from tfport.weights.names import snake_case
 
-__all__ = ["CONTAINERS", "group_names", "read_weights_h5"]
+__all__ = ["CONTAINERS", "counted", "group_names", "read_weights_h5"]
 
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 """Groups that hold the layers of a model: Keras 3, and the same format as Keras 2.12 to 2.15 wrote it."""
@@ -31,7 +31,7 @@ def read_weights_h5(
     holders = {name[: -len("/vars")] if name != "vars" else "": group for name, group in groups(root)
                if name == "vars" or name.endswith("/vars")}  # fmt: skip
     names = {holder: attribute(group, "name") for holder, group in holders.items()}
-    told = group_names(config, set(holders)) if config else {}
+    told = group_names(config, {holder for holder, group in holders.items() if len(group)}) if config else {}
     entries: list[Entry] = []
     for holder, group in holders.items():
         called = _called(holder, names, told)
@@ -46,8 +46,25 @@ def read_weights_h5(
                 else _ignored(holder),
             ))  # fmt: skip
     entries.sort(key=lambda e: (e.paths, e.index if e.index is not None else -1))
-    checkpoint = Checkpoint(path, "Keras .weights.h5", entries)
-    return checkpoint
+    return Checkpoint(path, "Keras .weights.h5", entries, layers=list(told), averages=_averages(config))
+
+
+def _averages(config: Any) -> bool | None:
+    """``use_ema`` of the optimizer that the model was compiled with, or of the one inside it; None where none tells."""
+    inside = config.get("compile_config") if isinstance(config, Mapping) else None
+    found = inside.get("optimizer") if isinstance(inside, Mapping) else None
+    while isinstance(found, Mapping) and isinstance(found.get("config"), Mapping):
+        settings = found["config"]
+        found = settings.get("inner_optimizer")
+        if found is None and isinstance(settings.get("use_ema"), bool):
+            return bool(settings["use_ema"])
+    return None
+
+
+def counted(group: str) -> tuple[str, int]:
+    """A group's name as class and number: ``dense_2`` is the third dense, ``dense`` the first."""
+    kind, _, number = group.rpartition("_")
+    return (kind, int(number)) if kind and number.isdigit() else (group, 0)
 
 
 def _ignored(holder: str) -> str:
@@ -81,7 +98,9 @@ def _called(holder: str, names: Mapping[str, Any], told: Mapping[str, str]) -> s
 
 
 def group_names(config: Mapping[str, Any], holders: set[str]) -> dict[str, str]:
-    """The layer's name of each group, from a Functional or Sequential config; nested models as inner/i1."""
+    """The layer's name of each group, in the model's order, from a Functional or Sequential config; nested models as
+    inner/i1. Layers without variables have theirs too; ``holders`` are the groups that hold variables.
+    """
     found: dict[str, str] = {}
     _tell(config.get("config", {}), "", "", holders, found)
     return found
@@ -102,7 +121,8 @@ def _tell(config: Any, prefix: str, scope: str, holders: set[str], found: dict[s
         count = counters.get(snake, 0)
         counters[snake] = count + 1
         group = f"{prefix}{container}/{snake}" + (f"_{count}" if count else "")
+        if container != CONTAINERS[0] and any(h == group or h.startswith(f"{group}/") for h in holders):
+            counters[snake] += 1  # a layer with weights is listed under two keys, and written at the first
         name = f"{scope}{layer['config'].get('name', '')}"
-        if group in holders:
-            found[group] = name
+        found[group] = name
         _tell(layer["config"], f"{group}/", f"{name}/", holders, found)

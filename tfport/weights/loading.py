@@ -49,7 +49,7 @@ def load_weights(
     checkpoint = open_checkpoint(path_or_mapping, verify)
     fitted = fit(module, checkpoint, record=record, name=name, strict=strict, map=map)
     if ema:
-        checkpoint = with_averages(checkpoint, fitted.trainable())
+        checkpoint = with_averages(checkpoint, fitted.trainable(), fitted.ordered)
     targets, matching, plans = fitted.targets, fitted.matching, fitted.plans
     values = [_value(checkpoint, m, moves) for m, moves in zip(matching.matches, plans, strict=True)]
     _assign(targets, matching.matches, values)

@@ -17,29 +17,11 @@ __all__ = [
     "synonyms",
 ]
 
-_SLOTS = frozenset(
-    [
-        "Adam",
-        "Adam_1",
-        "Momentum",
-        "RMSProp",
-        "RMSProp_1",
-        "RMSProp_2",
-        "Adagrad",
-        "Adadelta",
-        "Adadelta_1",
-        "Ftrl",
-        "Ftrl_1",
-        "AdaMax",
-        "AdaMax_1",
-        "ExponentialMovingAverage",
-        "AMSGrad",
-        "LAMB",
-        "LAMB_1",
-        "adam_m",  # google-research/bert's AdamWeightDecayOptimizer
-        "adam_v",
-    ]
-)
+_SLOTS = frozenset([
+    "Adam", "Momentum", "RMSProp", "Adagrad", "Adadelta", "Ftrl", "AdaMax", "ExponentialMovingAverage", "AMSGrad", "LAMB",
+    "adam_m", "adam_v",  # google-research/bert's AdamWeightDecayOptimizer
+])  # fmt: skip
+"""Last parts of slots' names; a counter may follow, of the slot or, with several optimizers, of the optimizer's."""
 _COUNTERS = frozenset(
     [
         "global_step",
@@ -99,7 +81,7 @@ def not_a_weight(name: str) -> str:
     """Why a variable with this full name is no weight of a model; empty when it may be one."""
     parts = re.sub(r":\d+$", "", name).split("/")
     last = parts[-1]
-    if last in _SLOTS:
+    if len(parts) > 1 and re.sub(r"_\d+$", "", last) in _SLOTS:
         return f"optimizer slot {last}"
     if last in _COUNTERS or last.startswith(("beta1_power", "beta2_power")):
         return "counter of the optimizer, saver or an adapting layer"
@@ -119,7 +101,7 @@ _PARTS = {
 
 def natural(name: str) -> list[Any]:
     """A key that sorts ``cell_2`` before ``cell_10``."""
-    return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", name)]
+    return [int(word) if word.isdecimal() else word for word in re.split(r"(\d+)", name)]
 
 
 def part_names(part: str, layer: str, names: Iterable[str], single: bool) -> list[str]:

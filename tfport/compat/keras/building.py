@@ -304,6 +304,43 @@ class GrowingList(list[Any]):
         return [copy.deepcopy(item, memo) for item in self]
 
 
+class NamedLayers(nn.ModuleList):
+    """``self.towers = {"user": Dense(8), ...}`` of an own layer: submodules ``towers.0`` ..., numbered as Keras numbers
+    them, and read as a dictionary is.
+    """
+
+    def __init__(self, layers: dict[Any, nn.Module]) -> None:
+        super().__init__(layers.values())
+        self.names = list(layers)
+
+    def __getitem__(self, key: Any) -> Any:
+        if key not in self.names:
+            raise KeyError(key)
+        return super().__getitem__(self.names.index(key))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.names)
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self.names
+
+    def keys(self) -> list[Any]:
+        """The keys, in order."""
+        return list(self.names)
+
+    def values(self) -> list[nn.Module]:
+        """The layers, in order."""
+        return list(self.children())
+
+    def items(self) -> list[tuple[Any, nn.Module]]:
+        """Keys and layers."""
+        return list(zip(self.names, self.values(), strict=True))
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The layer of a key, or the default."""
+        return self[key] if key in self.names else default
+
+
 def held(layer: nn.Module, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The layers that a layer holds as attributes, through lists and dictionaries of layers."""
     for attribute, child in layer.named_children():

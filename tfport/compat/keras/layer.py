@@ -36,6 +36,11 @@ from tfport.layers.shapes import output_shape
 Shapes = list[tuple[int | None, ...]]
 
 
+KEPT = ("units", "filters", "rate", "epsilon", "momentum", "input_dim", "output_dim", "num_heads", "key_dim", "use_bias",
+        "return_sequences", "return_state", "go_backwards", "depth_multiplier")  # fmt: skip
+"""Arguments that a layer of Keras has as attributes, as they were given: ``self.gru.units``."""
+
+
 class Layer(nn.Module):
     """The base of all layers. A subclass defines ``build`` (with ``add_weight``) and ``call``, as in Keras.
 
@@ -118,6 +123,8 @@ class Layer(nn.Module):
                 return
         if isinstance(value, list | tuple) and value and all(isinstance(v, nn.Module) for v in value):
             value = nn.ModuleList(value)
+        elif isinstance(value, dict) and value and all(isinstance(v, nn.Module) for v in value.values()):
+            value = building.NamedLayers(value)
         elif type(value) is list and not value:
             value = building.GrowingList(self, name)
         super().__setattr__(name, value)
@@ -296,6 +303,10 @@ class RuleLayer(Layer):
     @property
     def stateful(self) -> bool:
         return bool(self.rule.weights)
+
+    def __getattr__(self, name: str) -> Any:
+        arguments = self.__dict__.get("arguments", {}) if name in KEPT else {}
+        return arguments[name] if name in arguments else super().__getattr__(name)
 
     @property
     def calls(self) -> bool:

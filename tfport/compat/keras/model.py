@@ -234,6 +234,8 @@ class Functional(fx.GraphModule, Model):
             values = list(args[0])
         elif len(args) == 1 and isinstance(args[0], dict):
             values = [args[0][s.name] for s in symbols_in(self.inputs_structure)]
+        elif not args:  # one by one, by the names of forward's parameters
+            values = [kwargs.pop(s.name) for s in symbols_in(self.inputs_structure) if s.name in kwargs]
         if next(symbols_in(values), None) is not None:
             return self.record_call(values, kwargs)
         now = outer = building.Order.now

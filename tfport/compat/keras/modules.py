@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -204,7 +205,7 @@ class Rescaling(nn.Module):
 
     def _shaped(self, value: Any, x: torch.Tensor) -> Any:
         if isinstance(value, int | float):
-            return value
+            return float(np.float32(value))  # TensorFlow rounds it, in float64 too
         shape = [1] * x.dim()
         shape[self.dim] = -1
         return torch.as_tensor(value, dtype=x.dtype, device=x.device).reshape(shape)

@@ -137,6 +137,12 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
 
+def is_automatic(call: Call) -> bool:
+    """Whether Keras has counted the layer's name itself (`leaky_re_lu_1`), and nothing else names it."""
+    last = call.name.rpartition("/")[2]
+    return not call.attribute and re.fullmatch(rf"{snake_case(call.kind)}_\d+", last) is not None
+
+
 def _by_name(layers: Mapping[str, Call], modules: Mapping[str, torch.nn.Module]) -> Iterable[tuple[str, str]]:
     """Whole paths first, then last components, where only one layer and one module have them."""
     ways = (
@@ -157,6 +163,8 @@ def _by_name(layers: Mapping[str, Call], modules: Mapping[str, torch.nn.Module])
         for name, call in layers.items():
             for key in sorted(way(call) - {""}):
                 paths = [p for p in spelled.get(key, ()) if _fits(call, modules[p])]
+                if is_automatic(call):  # the counter of another naming may start elsewhere
+                    paths = [p for p in paths if p.rpartition(".")[2] == call.name.rpartition("/")[2]]
                 if len(paths) == 1 and counts[key] == 1:
                     yield name, paths[0]
 

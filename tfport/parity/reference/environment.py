@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import os
 import platform
 import random
@@ -39,6 +40,43 @@ def seed_all(tf, seed):
     np.random.seed(seed)
     getattr(tf.random, "set_seed", None) and tf.random.set_seed(seed)
     tf.compat.v1.set_random_seed(seed)
+
+
+@contextlib.contextmanager
+def constants_in_full(tf):
+    """Inside, gelu and leaky_relu of float64 keep their digits.
+
+    TensorFlow rounds the root of 2 and the slope to float32 there, off by up to 4e-8, and torch does not. A float32
+    run computes with the same numbers either way.
+    """
+    try:
+        from tensorflow.python.ops import gen_nn_ops
+    except ImportError:
+        yield
+        return
+    places = [(tf.nn, "gelu"), (gen_nn_ops, "leaky_relu")]
+    places = [(place, name, getattr(place, name)) for place, name in places if hasattr(place, name)]
+
+    def full_gelu(before, x, approximate=False, name=None):
+        if getattr(x, "dtype", None) != tf.float64:
+            return before(x, approximate, name)
+        if approximate:
+            return 0.5 * x * (1.0 + tf.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x * x * x)))
+        return 0.5 * x * (1.0 + tf.math.erf(x / np.sqrt(2.0)))
+
+    def full_leaky_relu(before, features, alpha=0.2, name=None):
+        if getattr(features, "dtype", None) != tf.float64:
+            return before(features, alpha=alpha, name=name)
+        return tf.where(features > 0, features, features * tf.constant(alpha, tf.float64))
+
+    full = {"gelu": full_gelu, "leaky_relu": full_leaky_relu}
+    for place, name, before in places:
+        setattr(place, name, functools.partial(full[name], before))
+    try:
+        yield
+    finally:
+        for place, name, before in places:
+            setattr(place, name, before)
 
 
 @contextlib.contextmanager

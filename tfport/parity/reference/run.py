@@ -1,10 +1,11 @@
 """One run in one dtype, and the runs of all dtypes."""
 
 import collections
+import contextlib
 import inspect
 import os
 
-from tfport.parity.reference.environment import reset, seed_all, tune_precision
+from tfport.parity.reference.environment import constants_in_full, reset, seed_all, tune_precision
 from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.keras_layers import is_keras
 from tfport.parity.reference.run_functions import FunctionRun
@@ -22,6 +23,13 @@ class Run(KerasRun, FunctionRun):
 
     def write(self, folder):
         """Runs the program; raises CaptureError with what it raised."""
+        with contextlib.ExitStack() as held:
+            if self.dtype == "float64":
+                held.enter_context(constants_in_full(self.tf))
+            return self.made(folder)
+
+    def made(self, folder):
+        """`write`, with TensorFlow as it is."""
         tf, options = self.tf, self.options
         self.folder = folder
         twin = self.base is not None and not self.kept

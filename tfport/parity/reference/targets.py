@@ -106,8 +106,8 @@ def describe(error, path=""):
     text = str(error).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     text = re.sub(r"\{\{.*?\}\} ?", "", lines[0]) if lines else ""
-    if len(lines) > 1 and text.endswith(":"):
-        text += " " + lines[1]
+    if len(lines) > 1 and (text.endswith(":") or text.startswith("Exception encountered when calling")):
+        text += " " + re.sub(r"\{\{.*?\}\} ?", "", lines[1])  # Keras tells the cause in the second line
     place = ""
     if isinstance(error, SyntaxError) and error.lineno:
         text = "%s (%s:%d)" % (error.msg, os.path.basename(error.filename or path), error.lineno)

@@ -31,6 +31,12 @@ BATCH = 8  # examples of a training batch when no --input says otherwise
 LOSSES = ("mse", "sum", "binary_crossentropy", "sparse_categorical_crossentropy")
 
 
+def noise_rate(layer, name):
+    """A rate among a layer's attributes; 0 where there is none, or where an own layer keeps another thing there."""
+    rate = getattr(layer, name, 0)
+    return rate if isinstance(rate, (int, float)) else 0
+
+
 class Steps:
     """K steps of training with recorded batches, targets and dropout masks.
 
@@ -49,8 +55,8 @@ class Steps:
         self.layers = sublayers(training.model) if is_keras(training.model) else []
         noisy = [x.name for x in self.layers if type(x).__name__ in NOT_MASKED]
         noisy += [x.name for x in self.layers
-                  if (getattr(x, "recurrent_dropout", 0) or 0) > 0
-                  or ((getattr(x, "dropout", 0) or 0) > 0 and hasattr(x, "recurrent_activation"))]  # fmt: skip
+                  if noise_rate(x, "recurrent_dropout") > 0
+                  or (noise_rate(x, "dropout") > 0 and hasattr(x, "recurrent_activation"))]  # fmt: skip
         if noisy:
             told = "--steps: the noise of layer %s cannot be captured: build the model with its rate 0"
             raise CaptureError(told % noisy[0])
@@ -91,7 +97,9 @@ class Steps:
             self.spec = None
         else:
             self.spec = ("sgd", [], {"learning_rate": 0.01})
-        self.factory = bool(self.spec) and hasattr(self.run.user_module, self.spec[0])
+        own = getattr(self.run.user_module, self.spec[0], None) if self.spec else None
+        library = inspect.isclass(own) and own.__module__.split(".")[0] in ("keras", "tensorflow", "tf_keras")
+        self.factory = own is not None and not library  # `from keras.optimizers import Adam` names no factory
 
     def compiled_loss(self, loss):
         tf = self.tf

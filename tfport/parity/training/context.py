@@ -14,6 +14,7 @@ import torch
 
 from tfport.parity import golden, layouts
 from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.targets import required
 
 Arrays = dict[str, np.ndarray]
 
@@ -134,7 +135,6 @@ class Context:
     def _by_checkpoint(self, values: Mapping[int, np.ndarray | None], fill: bool) -> Arrays:
         """Loads the weights' file again, with the values in the place of the weights."""
         from tfport.weights import read_checkpoint
-        from tfport.weights.checkpoint import Checkpoint
 
         if self._checkpoint is None:
             self._checkpoint = read_checkpoint(self.folder / self.variables["container"]["file"])
@@ -153,7 +153,7 @@ class Context:
             return lambda: np.asarray(value).reshape(entry.shape)
 
         entries = [dataclasses.replace(e, read=reader(e)) for e in old.entries.values()]
-        return self._loaded(Checkpoint(old.path, old.format, entries, old.orders))
+        return self._loaded(old.having(entries))
 
     def _loaded(self, source: Any) -> Arrays:
         """What load_weights makes of a source, in a copy of the module."""
@@ -207,7 +207,10 @@ class Context:
 
     def forward(self, tensors: Sequence[torch.Tensor]) -> Any:
         """The candidate's outputs for the reference's inputs, which come in TensorFlow's axis order."""
-        called = self.module.forward if self.module is not None else self.call
+        called = self.call if self.module is None else self.module.forward
+        own_call = getattr(self.module, "call", None)
+        if callable(own_call) and _takes_any(called):  # a Keras layer of compat hands its arguments on
+            called = own_call
         arranged, orders = self.arrange(called, self.where, tensors)
         self.orders = orders
         names = [told["name"] for told in self.entry["inputs"]]
@@ -217,7 +220,7 @@ class Context:
         how = self.entry.get("pass_inputs")
         if how == "mapping" and named and not set(named) <= set(own):
             return self.guard(lambda: self.call(named))
-        if how == "list" and len(own) < len(plain) and not _takes_any(called):
+        if how == "list" and len(required(called) or own) < len(plain) and not _takes_any(called):
             return self.guard(lambda: self.call(plain, **named))
         return self.guard(lambda: self.call(*plain, **named))
 

@@ -9,11 +9,30 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from tfport.layers.layouts import to_first
 from tfport.parity.reference.errors import CaptureError
 from tfport.parity.training.context import Context
 
 FUNCTIONS = ("dropout", "dropout1d", "dropout2d", "dropout3d")
 RATE = 1e-6
+
+
+def _arranged(
+    mask: torch.Tensor, x: torch.Tensor, name: str, orders: Sequence[tuple[int, ...]]
+) -> Iterator[torch.Tensor]:
+    """The mask in the axis orders that the candidate may have here, the likeliest first.
+
+    Dropout of whole channels has them first in torch; elsewhere it is the order of the inputs, TensorFlow's own, or
+    that of a recorded model, which keeps channels first inside.
+    """
+    tried = [order for order in orders if len(order) == mask.ndim][:1] or [tuple(range(mask.ndim))]
+    if mask.ndim > 2:
+        tried.insert(0 if name != "dropout" else len(tried), to_first(mask.ndim))
+    for order in tried:
+        moved = mask.permute(order)
+        if moved.ndim == x.ndim:  # one decision along an axis: the layer draws it once
+            moved = moved[tuple(slice(0, 1) if n == 1 else slice(None) for n in x.shape)]
+        yield moved
 
 
 @contextmanager
@@ -40,12 +59,7 @@ def fed(context: Context, told: Sequence[Mapping[str, Any]], notes: list[str]) -
             if abs(entry["rate"] - p) > RATE:
                 notes.append(f"the rate at {entry['layer']} is {p:g} instead of {entry['rate']:g}")
             mask = torch.from_numpy(context.stored[entry["tensor"]].array.copy()).to(x.device, x.dtype)
-            for order in context.orders:
-                if len(order) == mask.ndim:
-                    mask = mask.permute(order)
-                    break
-            if mask.ndim == x.ndim:  # one decision along an axis: the layer draws it once
-                mask = mask[tuple(slice(0, 1) if n == 1 else slice(None) for n in x.shape)]
+            mask = next((m for m in _arranged(mask, x, name, context.orders) if m.shape == x.shape), mask)
             if mask.shape != x.shape:
                 shapes = f"{list(x.shape)} instead of {list(mask.shape)}"
                 raise CaptureError(f"dropout at {entry['layer']}: its input has shape {shapes}")

@@ -258,6 +258,7 @@ def functional(walk: Walk, stmts: Sequence[ast.stmt], owner: ast.AST) -> None:
             not isinstance(meaning, Canonical)
             or meaning.name not in MODELS
             or not (value.args or value.keywords)
+            or value in walk.nested
         ):
             continue
         specs: dict[ast.AST, LayerSpec] = {}

@@ -50,7 +50,7 @@ def sequential(walk: Walk, stmts: list[ast.stmt], owner: ast.AST) -> None:
 def _stacks(walk: Walk, stmts: list[ast.stmt]) -> Iterator[Stack]:
     for index, statement in enumerate(stmts):
         value = statement.value if isinstance(statement, ast.Assign | ast.Return) else None
-        if not isinstance(value, ast.Call) or not _is(walk, value, SEQUENTIAL):
+        if not isinstance(value, ast.Call) or not _is(walk, value, SEQUENTIAL) or value in walk.nested:
             continue
         layers = _listed(value)
         if layers is None:

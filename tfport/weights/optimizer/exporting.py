@@ -13,6 +13,7 @@ from tfport.weights.fitting import fit
 from tfport.weights.optimizer.loading import load_optimizer
 from tfport.weights.optimizer.slots import OptimizerState, read_optimizer
 from tfport.weights.writers.atomic import atomic_file
+from tfport.weights.writers.torch_files import disk_errors
 
 __all__ = ["export", "optimizer_for"]
 
@@ -52,8 +53,8 @@ def export(
     if not output.endswith((".pt", ".pth")):
         raise WeightsError(f"{output}: optimizer state is written with --optimizer to a .pt file")
     checkpoint = read_checkpoint(path)
-    trainable = fit(module, checkpoint, record=record, name=name, map=map).trainable()
-    state = read_optimizer(checkpoint, trainable)
+    fitted = fit(module, checkpoint, record=record, name=name, map=map)
+    state = read_optimizer(checkpoint, fitted.trainable(), ordered=fitted.ordered)
     optimizer = optimizer_for(state, list(module.parameters()))
     report = load_optimizer(optimizer, module, path, record=record, name=name, map=map)
     made = {
@@ -62,7 +63,7 @@ def export(
         "optimizer_class": f"tfport.compat.keras.optimizers.{type(optimizer).__name__}",
         "iterations": report.iterations,
     }
-    with atomic_file(output) as file:
+    with atomic_file(output) as file, disk_errors(output):
         torch.save(made, file)
     told = f"{report}\n{output}: model, optimizer ({made['optimizer_class']}) and iterations; set its hyperparameters"
     return told, {"output": output, "optimizer": made["optimizer_class"], "iterations": report.iterations}

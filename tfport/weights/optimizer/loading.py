@@ -72,7 +72,7 @@ def load_optimizer(
     trainable = fitted.trainable(trained or None)
     if not trainable:
         raise WeightsError("the optimizer trains no parameter of this module")
-    state = read_optimizer(checkpoint, trainable, target.family, target.uses)
+    state = read_optimizer(checkpoint, trainable, target.family, target.uses, ordered=fitted.ordered)
     steps = _steps(checkpoint, state, target)
     rate = state.rate if state.rate is not None else target.rate
     wanted, rows = _values(checkpoint, fitted, state, target, rate, set(trainable))

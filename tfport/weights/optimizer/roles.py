@@ -93,7 +93,9 @@ def positional_slots(
     elif family == "rmsprop":
         choices = [names[:1], names]
     else:
-        choices = [names[:k] for k in range(1, len(names) + 1)]
+        always = [n for n in names if n != "velocity_hat"]
+        least = 0 if family == "sgd" else len(always)
+        choices = [names[:k] for k in range(least, len(names) + 1)]
     every = range(variables)
     first = [(i, "average") for i in every] if average else []
     used = next((c for c in choices if len(c) * variables + len(first) == tensors), None)

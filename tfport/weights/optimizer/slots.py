@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.errors import WeightsError
 from tfport.weights.names import natural
+from tfport.weights.optimizer.ordering import in_kerass_order
 from tfport.weights.optimizer.roles import FAMILIES, family_of, positional_slots, slot_name, v1_slots
 
 __all__ = ["OptimizerState", "read_optimizer"]
@@ -60,18 +61,21 @@ def read_optimizer(
     family: str | None = None,
     uses: Sequence[str] | None = None,
     average: bool = False,
+    ordered: bool = True,
 ) -> OptimizerState:
-    """Find the optimizer's state for the weights with these keys, in the model's order.
+    """Find the optimizer's state for the weights with these keys, in the model's order or (``ordered`` is False) in any.
 
     ``family`` is needed where the file numbers the tensors and does not name the class (``.weights.h5``);
     ``uses`` (its slots) and ``average`` (Keras' use_ema) where the number of tensors does not tell them.
     Raises WeightsError that says what is missing: no state at all, a weight without slots, tensors that nothing
-    explains.
+    explains, an order that nothing tells.
     """
     entries = checkpoint.entries
     weights = [entries[key] for key in trainable]
     numbered = {int(m[1]): e for e in entries.values() if (m := _NUMBERED.search(e.key))}
     if numbered:
+        if not ordered:
+            weights = in_kerass_order(checkpoint, weights)
         state = _numbered(checkpoint, weights, numbered, family, uses, average)
     elif family == "sgd" and not uses and not _slotted(checkpoint):
         state = OptimizerState("sgd", False, {w.key: {} for w in weights})  # plain gradient descent has none
@@ -154,7 +158,18 @@ def _numbered(
     state = OptimizerState(family, False, {w.key: {} for w in weights}, scalars=scalars)
     if not tensors and family == "sgd":
         return state
-    places = positional_slots(family, len(weights), len(tensors), uses, average)
+    told = checkpoint.averages
+    if average and told is False:
+        raise WeightsError(f"{checkpoint.path}: use_ema was off")
+    places = positional_slots(family, len(weights), len(tensors), uses, average if told is None else told)
+    if told is None and (average or uses is None) and _fits(weights, tensors, places):
+        other = positional_slots(family, len(weights), len(tensors), None, not average)
+        if any(slot != "average" for _, slot in other or ()) and _fits(weights, tensors, other):
+            raise WeightsError(
+                f"{checkpoint.path}: {len(tensors)} numbered tensors of {family} for {len(weights)} trainable variables,"
+                " alike in shape: whether the first are averages of the weights (use_ema) cannot be told; a .keras or"
+                " .h5 file would tell"
+            )
     if places is None:
         raise WeightsError(
             f"{checkpoint.path}: {len(tensors)} numbered tensors of {family} for {len(weights)} trainable variables:"
@@ -169,6 +184,15 @@ def _numbered(
             )
         state.slots[weight.key][slot] = entry.key
     return state
+
+
+def _fits(
+    weights: Sequence[Entry], tensors: Sequence[Entry], places: Sequence[tuple[int, str]] | None
+) -> bool:
+    """Whether every tensor has the shape of the weight whose slot it would be."""
+    return places is not None and all(
+        entry.shape == weights[number].shape for entry, (number, _) in zip(tensors, places, strict=True)
+    )
 
 
 # ---------------------------------------------------------------- named

@@ -87,10 +87,12 @@ def write_shards(
     total = sum(tensor.nbytes for tensor in tensors.values())
     parts = [f"{name}.{os.getpid()}.new" for name in names]
     try:
-        joblib.Parallel(n_jobs=jobs, prefer="threads")(
-            joblib.delayed(write_file)(part, group, metadata, None, told)
+        failed = joblib.Parallel(n_jobs=jobs, prefer="threads")(
+            joblib.delayed(_tried)(write_file, part, group, metadata, None, told)
             for part, group in zip(parts, groups, strict=True)
         )
+        for error in filter(None, failed):
+            raise error
         for part, name in zip(parts, names, strict=True):
             os.replace(part, name)
     finally:
@@ -101,6 +103,15 @@ def write_shards(
     with atomic_file(index) as file:
         _put(file, memoryview(json.dumps(told_index, indent=2).encode() + b"\n"))
     return [*names, index]
+
+
+def _tried(action: Callable[..., None], *arguments: Any) -> Exception | None:
+    """What an action raises: joblib would not wait for the others, which write still when the parts are removed."""
+    try:
+        action(*arguments)
+    except Exception as error:
+        return error
+    return None
 
 
 def _groups(tensors: Mapping[str, Tensor], size: int) -> list[dict[str, Tensor]]:

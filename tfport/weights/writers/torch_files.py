@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from tfport.weights.errors import WeightsError
 from tfport.weights.writers.atomic import atomic_file, atomic_folder
 from tfport.weights.writers.tensor import Tensor
 
-__all__ = ["write_distributed", "write_pt"]
+__all__ = ["disk_errors", "write_distributed", "write_pt"]
 
 Told = Callable[[int], None]
+
+
+@contextlib.contextmanager
+def disk_errors(path: str) -> Iterator[None]:
+    """torch turns a full disk into errors of its own: told as what they are."""
+    from torch.distributed.checkpoint import CheckpointException
+
+    try:
+        yield
+    except (RuntimeError, CheckpointException) as error:
+        lines = str(error).strip().splitlines()
+        raise WeightsError(f"{path}: cannot be written: {_cause(error) or lines[-1]}") from None
+
+
+def _cause(error: BaseException | None) -> str:
+    """The operating system's message behind an error, if there is one."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return "" if error is None else str(error.strerror or error)
 
 
 def _state(tensors: Mapping[str, Tensor], told: Told) -> dict[str, Any]:
@@ -29,7 +50,7 @@ def write_pt(path: str, tensors: Mapping[str, Tensor], told: Told) -> None:
     import torch
 
     state = _state(tensors, told)
-    with atomic_file(path) as file:
+    with atomic_file(path) as file, disk_errors(path):
         torch.save(state, file)
 
 
@@ -38,6 +59,6 @@ def write_distributed(path: str, tensors: Mapping[str, Tensor], told: Told) -> l
     import torch.distributed.checkpoint as dcp
 
     state = _state(tensors, told)
-    with atomic_folder(path) as folder:
+    with atomic_folder(path) as folder, disk_errors(path):
         dcp.save(state, checkpoint_id=folder, no_dist=True)
     return [os.path.join(path, name) for name in sorted(os.listdir(path))]
