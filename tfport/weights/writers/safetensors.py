@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from tfport.weights.errors import WeightsError
 from tfport.weights.writers.atomic import atomic_file
-from tfport.weights.writers.tensor import Tensor
+from tfport.weights.writers.tensor import Tensor, chunks
 
 __all__ = ["shard_names", "write_file", "write_shards"]
 
@@ -39,10 +39,9 @@ def write_file(
     head = _header(path, tensors, metadata)
     with atomic_file(path) as file:
         _put(file, memoryview(head))
-        for tensor in tensors.values():
-            for chunk in tensor.chunks(workers):
-                _put(file, chunk)
-                told(len(chunk))
+        for chunk in chunks(tensors.values(), workers):
+            _put(file, chunk)
+            told(len(chunk))
 
 
 def _put(file: BinaryIO, data: memoryview) -> None:

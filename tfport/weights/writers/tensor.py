@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 
 import numpy as np
 
 from tfport.weights.dtypes import dtype_of
 from tfport.weights.errors import WeightsError
-from tfport.weights.moving import blocks
+from tfport.weights.moving import Buffers, blocks
 
-__all__ = ["Tensor", "cast"]
+__all__ = ["Tensor", "cast", "chunks"]
 
 AHEAD = 8
 """Blocks that may be made before they are written."""
@@ -40,26 +41,53 @@ class Tensor:
         """Bytes of the values."""
         return math.prod(self.shape) * dtype_of(self.dtype).itemsize
 
-    def chunks(self, workers: Executor | None = None) -> Iterator[memoryview]:
-        """The bytes of the values in C order, some megabytes at a time; blocks are made ahead by ``workers``."""
-        convert = self.convert or (lambda block: block)
-        checking = None if workers is None or self.check is None else workers.submit(self.check)
-        if checking is None and self.check is not None:
-            self.check()
-        made = (lambda block=block: convert(block()) for block in blocks(self.read()))  # type: ignore[misc]
-        for array in _ahead(made, workers):
-            yield array.view(np.uint8).data
-        if checking is not None:
-            checking.result()
+    def blocks(self, buffers: Buffers) -> Iterator[Callable[[], np.ndarray]]:
+        """Functions that give the values in C order, some megabytes at a time."""
+        convert = self.convert
+
+        def converted(block: Callable[[], np.ndarray]) -> np.ndarray:
+            array = block()
+            if convert is None:
+                return array
+            made = convert(array)
+            if not np.may_share_memory(made, array):
+                buffers.give(array)
+            return made
+
+        return (functools.partial(converted, block) for block in blocks(self.read(), buffers))
 
     def array(self) -> np.ndarray:
         """All values, in C order, of the dtype that is written."""
         flat = np.empty(self.nbytes, np.uint8)
         at = 0
-        for chunk in self.chunks():
+        for chunk in chunks([self]):
             flat[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
             at += len(chunk)
         return flat.view(dtype_of(self.dtype)).reshape(self.shape)
+
+
+def chunks(tensors: Iterable[Tensor], workers: Executor | None = None) -> Iterator[memoryview]:
+    """The bytes of tensors, one after the other; ``workers`` make blocks ahead, of the next tensor too, and check beside
+    that. What a check raises comes at the end at the latest.
+    """
+    checks: deque[Future[None]] = deque()
+    buffers = Buffers()
+
+    def functions() -> Iterator[Callable[[], np.ndarray]]:
+        for tensor in tensors:
+            if tensor.check is not None and workers is not None:
+                checks.append(workers.submit(tensor.check))
+            elif tensor.check is not None:
+                tensor.check()
+            yield from tensor.blocks(buffers)
+
+    for array in _ahead(functions(), workers):
+        yield array.view(np.uint8).data
+        buffers.give(array)
+        while checks and checks[0].done():
+            checks.popleft().result()
+    for check in checks:
+        check.result()
 
 
 def _ahead(functions: Iterator[Callable[[], np.ndarray]], workers: Executor | None) -> Iterator[np.ndarray]:
