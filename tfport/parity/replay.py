@@ -467,9 +467,14 @@ def called(module: Any) -> Callable[..., Any]:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m tfport.parity.replay REQUEST.json`; exit status 0 when `result.json` was written."""
+    """`python -m tfport.parity.replay`: reads the path of a request from stdin; 0 when `result.json` was written."""
     sys.meta_path.insert(0, NoTensorFlow())
-    raw = json.loads(Path(argv[0]).read_text("utf-8"))
+    import torch  # noqa: F401  # while the capture runs
+
+    path = argv[0] if argv else sys.stdin.readline().strip()
+    if not path:  # nothing could be captured
+        return 0
+    raw = json.loads(Path(path).read_text("utf-8"))
     request = Request(**raw)
     try:
         result = replay(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,8 +226,24 @@ def _written(folder: str | Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def run_replay(reference: golden.Golden, candidate: str, output: str | Path, plan: Plan) -> dict[str, Any]:
-    """Runs the candidate in its own torch process; returns its `result.json`, whose files lie in `output`."""
+@contextlib.contextmanager
+def replayer() -> Iterator[subprocess.Popen[str]]:
+    """A process that imports torch and waits for its request: started before the capture, it costs no time after it."""
+    root = str(Path(__file__).resolve().parents[2])
+    paths = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+    process = _start([sys.executable, "-m", "tfport.parity.replay"], {"PYTHONPATH": paths})
+    with process:  # closes its pipes and waits
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def run_replay(
+    reference: golden.Golden, candidate: str, output: str | Path, plan: Plan, process: subprocess.Popen[str]
+) -> dict[str, Any]:
+    """Runs the candidate in the torch process; returns its `result.json`, whose files lie in `output`."""
     split_target(candidate)
     request = {
         "golden": str(reference.folder),
@@ -241,9 +258,7 @@ def run_replay(reference: golden.Golden, candidate: str, output: str | Path, pla
     }
     path = Path(output) / "request.json"
     path.write_text(json.dumps(request), "utf-8")
-    root = str(Path(__file__).resolve().parents[2])
-    paths = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
-    _run([sys.executable, "-m", "tfport.parity.replay", str(path)], "replay", {"PYTHONPATH": paths})
+    _end(process, "replay", f"{path}\n")
     made = Path(output) / "result.json"
     if not made.is_file():
         raise CaptureError(f"the candidate {candidate} ended the process before anything was compared")
@@ -264,7 +279,7 @@ def verify(plan: Plan) -> Verification:
         candidate = default_candidate(plan.reference)
     split_target(candidate)
     done = Verification(plan.reference, candidate, seed=plan.seed)
-    with tempfile.TemporaryDirectory(prefix="tfport-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="tfport-") as temporary, replayer() as process:
         start = time.perf_counter()
         if kind == "golden":
             reference = golden.read_golden(plan.reference)
@@ -275,7 +290,7 @@ def verify(plan: Plan) -> Verification:
         for dtype in plan.dtypes:
             holds(reference, reference.run(dtype), plan)
         start = time.perf_counter()
-        result = run_replay(reference, candidate, temporary, plan)
+        result = run_replay(reference, candidate, temporary, plan, process)
         done.seconds["replay"] = time.perf_counter() - start
         done.versions = {"reference": reference.manifest["versions"], "candidate": result["versions"]}
         start = time.perf_counter()
@@ -412,20 +427,33 @@ class Unexplained(CaptureError):
 
 def _run(command: list[str], what: str, environment: dict[str, str]) -> str:
     """Runs a process, returns its stdout; raises CaptureError with the one line it gives as its error."""
+    return _end(_start(command, environment), what)
+
+
+def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
     env = {**environment, **os.environ} | {k: v for k, v in environment.items() if k == "PYTHONPATH"}
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace", check=False)
+        return subprocess.Popen(
+            command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace"
+        )
     except OSError as error:
         raise CaptureError(f"{command[0]}: {error.strerror}") from None
+
+
+def _end(process: subprocess.Popen[str], what: str, told: str | None = None) -> str:
+    """Waits for a process, which reads `told`, as `_run` does."""
+    stdout, stderr = process.communicate(told)
     if os.environ.get("TFPORT_TRACEBACK"):
-        sys.stderr.write(done.stderr)
-    if done.returncode == 0:
-        return done.stdout
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    told = [line.removeprefix("tfport: ") for line in lines if line.startswith("tfport: ")]
-    if told:
-        raise CaptureError(told[-1])
-    ended = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+        sys.stderr.write(stderr)
+    if process.returncode == 0:
+        return stdout
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    said = [line.removeprefix("tfport: ") for line in lines if line.startswith("tfport: ")]
+    if said:
+        raise CaptureError(said[-1])
+    ended = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
+    command = [str(word) for word in process.args]  # type: ignore[union-attr]
     frames = [line for line in lines if line.startswith('File "') and os.path.basename(command[1]) in line]
     place = f" ({frames[-1].split(', in ')[0]})" if frames else ""
     raise Unexplained(f"{what} ended with {ended}: {lines[-1] if lines else 'it printed no error'}{place}")
