@@ -97,6 +97,7 @@ def test_what_a_person_types_wrong_is_told(seeds, tmp_path):
         ([seeds[0]], "needs the candidate too"),
         ([seeds[0], healthy, "--dtype", "float64"], "was captured in float32, not in float64"),
         ([tmp_path, healthy], "is no golden folder"),
+        ([tmp_path / "none", healthy], "no such golden folder"),
         ([f"{PROGRAMS / 'cnn.py'}:build", "--python", "no-such-python"], "no such program"),
         ([f"{PROGRAMS / 'cnn.py'}:build", "--weights", "none.h5"], "none.h5: no such file"),
         (

@@ -172,6 +172,49 @@ def test_what_a_module_cannot_do_is_marked_and_fails(text):
         run(body).use()
 
 
+RECORDED = """import tensorflow as tf
+from tensorflow.keras import layers
+
+
+def build(depth):
+    x = given = layers.Input((4,))
+    for n in range(depth):
+        x = layers.Dense(n + 2)(x)
+    return tf.keras.Model(given, x)
+
+
+class Own(tf.keras.Model):
+    def call(self, x):
+        return self.get_layer("a")(x) if x.shape[0] else x
+
+
+"""
+
+
+@pytest.mark.parametrize("made", ["build(2)", "Own()"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "compile('adam')",
+        "fit(1, 2)",
+        "train_on_batch(1, 2)",
+        "evaluate(1)",
+        "save('x.keras')",
+        "set_weights([])",
+    ],
+)
+def test_what_a_recorded_model_cannot_do_is_marked_and_fails(made, text):
+    body = RECORDED + f"def use():\n    model = {made}\n    return model.{text}\n"
+    assert marks(body) == [("TFP107", f"tf.keras.Model.{text.partition('(')[0]}")]
+    with pytest.raises((AttributeError, NotImplementedError)):
+        run(body).use()
+
+
+def test_what_an_own_class_defines_is_its_own():
+    own = RECORDED + "class More(Own):\n    def fit(self, x):\n        return x\nprint(More().fit(3))\n"
+    assert marks(own) == []
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -53,6 +53,11 @@ ADVICE |= dict.fromkeys(
      "stop_training", "metrics_names", "built", "build", "loss", "call", "add_metric", "trainable_variables_names"),
     "an nn.Module has no such attribute",
 )  # fmt: skip
+UNRECORDED = frozenset([
+    "compile", "fit", "fit_generator", "train_on_batch", "evaluate", "test_on_batch", "predict_on_batch", "get_weights",
+    "set_weights", "save", "save_weights", "export", "to_json", "add_loss", "add_metric", "reset_states",
+])  # fmt: skip
+"""What a model that stays described at run time (compat.keras.Model) cannot do either."""
 SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.Return)
 CONDITIONAL = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -86,7 +91,17 @@ class ModelCalls:
             return True
         if not (node.attr in TRAINABLE or node.attr in LISTS or node.attr in ADVICE or node.attr in METHODS):
             return False
-        return self.models.of(node.value) not in (None, RECORDED)
+        return self.models.of(node.value) not in (None, RECORDED) or self._is_missing(node)
+
+    def _is_missing(self, node: ast.Attribute) -> bool:
+        """A method that a recorded model has not, and no class of the file defines."""
+        return (
+            node.attr in UNRECORDED
+            and self.models.of(node.value) == RECORDED
+            and not any(
+                isinstance(n, ast.FunctionDef) and n.name == node.attr for n in every(self.walk.source.tree)
+            )
+        )
 
     def _is_foreign(self, receiver: ast.expr) -> bool:
         """A receiver of which the file says nothing: it may be a converted module of another file."""
@@ -267,6 +282,8 @@ class ModelCalls:
             self.rewriter.tiers.compat["tf.keras.Model.trainable_variables"] += 1
             return Fragment(f"{self.rewriter.imports.use('compat')}.keras.trainable_variables({receiver})")
         if name in (None, RECORDED):
+            if self._is_missing(node):
+                self._mark(node)
             return None
         loads = isinstance(node.ctx, ast.Load)
         if node.attr in TRAINABLE and loads:
@@ -283,7 +300,11 @@ class ModelCalls:
 
     def _mark(self, node: ast.Attribute) -> None:
         self.rewriter.mark(
-            node, "TFP107", f"tf.keras.Model.{node.attr}", "the model is an nn.Module now", ADVICE[node.attr]
+            node,
+            "TFP107",
+            f"tf.keras.Model.{node.attr}",
+            "the model is an nn.Module now",
+            ADVICE.get(node.attr) or "use torch.save(model.state_dict(), path)",
         )
 
     def method(self, node: ast.Call) -> Fragment | None:

@@ -15,6 +15,8 @@ from tfport.parity.reference.errors import CaptureError, UsageError
 def split_target(text):
     """`FILE.py:NAME` -> (absolute file, NAME). NAME may be dotted. Raises CaptureError."""
     path, colon, name = text.rpartition(":")
+    if not colon and not text.endswith(".py") and not os.path.exists(text):
+        raise CaptureError("%s: no such golden folder or SavedModel; a program is FILE.py:NAME" % text)
     if not colon or not path or not re.match(r"[^\W\d][\w.]*$", name):
         raise CaptureError("%s: expected FILE.py:NAME, such as model.py:build" % text)
     if not os.path.isfile(path):
