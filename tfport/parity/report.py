@@ -244,7 +244,8 @@ def _layer_lines(part: Part) -> list[str]:
         lines[0] += f" (paired by {', '.join(f'{way}: {n}' for way, n in ways.most_common())})"
     first = part.first
     if first is not None:
-        between = f", after {', '.join(first['between'])}" if first.get("between") else ""
+        others = [name for name in first.get("between") or () if name != first["layer"]]
+        between = f", after {', '.join(others)}" if others else ""
         told = f"{first['layer']} ({first['kind']}{between}): {first['reason']}"
         lines.append(f"first layer that differs given equal inputs: {told}")
     elif agree < len(compared):

@@ -121,7 +121,7 @@ def _record(module: Any, record: Any, name: str | None) -> Record | None:
     if isinstance(record, (str, os.PathLike)):
         return parse_record(load_record(os.fspath(record)), wanted, os.fspath(record))
     if record is not None:
-        return parse_record(record, wanted, "record=")
+        return parse_record(record, wanted, "the record given")
     return find_record(module, name)
 
 

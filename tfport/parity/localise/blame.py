@@ -57,6 +57,8 @@ def _inside(event: Event, walk: Walk) -> Fault:
         "equal": "its inputs are equal", "padded": f"its input is equal inside the padding {event.border}".rstrip(),
         "unknown": "its input was not recorded",
     }[event.inputs]  # fmt: skip
+    if event.aside:
+        inputs += f" but for {' and '.join(event.aside)}, which none of its arguments holds"
     stage = " before its activation" if event.found and event.found[0].stage == "before" else ""
     reason = f"{_off(event) or event.reason}{stage}; {inputs}"
     between = []

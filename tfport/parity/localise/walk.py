@@ -43,6 +43,8 @@ class Event:
     """Keys of the reference's inputs that none of the module's arguments holds."""
     merged: list[str] = field(default_factory=list)
     """Keys of inputs that hold flattened images in the candidate's axis order, not the reference's."""
+    aside: list[str] = field(default_factory=list)
+    """Keyword arguments of the reference's call (a mask, an initial state) that none of the module's arguments holds."""
     border: str = ""
     """The padding around the reference's input, in words."""
     found: list[Found] = field(default_factory=list)
@@ -233,6 +235,10 @@ class Walk:
             event.border = event.border or border
             if state == "differ":
                 event.missing.append(key)
+        event.aside = [
+            name for name, key in call.arguments.items()
+            if isinstance(key, str) and self.matcher.match(key, given)[0] == "differ"
+        ]  # fmt: skip
         if states:
             event.inputs = max(states, key=("equal", "padded", "differ").index)
         made = {getattr(t, "_tfport_made", -1) for t in given} - {-1}
