@@ -43,8 +43,8 @@ def seed_all(tf, seed):
 
 
 @contextlib.contextmanager
-def constants_in_full(tf):
-    """Inside, gelu and leaky_relu of float64 keep their digits.
+def constants_in_full(tf, used):
+    """Inside, gelu and leaky_relu of float64 keep their digits; the names of those that ran are added to `used`.
 
     TensorFlow rounds the root of 2 and the slope to float32 there, off by up to 4e-8, and torch does not. A float32
     run computes with the same numbers either way.
@@ -60,6 +60,7 @@ def constants_in_full(tf):
     def full_gelu(before, x, approximate=False, name=None):
         if getattr(x, "dtype", None) != tf.float64:
             return before(x, approximate, name)
+        used.add("gelu")
         if approximate:
             return 0.5 * x * (1.0 + tf.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x * x * x)))
         return 0.5 * x * (1.0 + tf.math.erf(x / np.sqrt(2.0)))
@@ -67,6 +68,7 @@ def constants_in_full(tf):
     def full_leaky_relu(before, features, alpha=0.2, name=None):
         if getattr(features, "dtype", None) != tf.float64:
             return before(features, alpha=alpha, name=name)
+        used.add("leaky_relu")
         return tf.where(features > 0, features, features * tf.constant(alpha, tf.float64))
 
     full = {"gelu": full_gelu, "leaky_relu": full_leaky_relu}
