@@ -279,6 +279,22 @@ def test_a_matrix_of_an_unknown_class_is_refused_whatever_its_shape():
     refused(tree(mine=Mine()), {"mine/weight": random(4, 4)}, "mine: Mine is no layer with known patterns")
 
 
+@pytest.mark.parametrize("name", ["w", "W", "U", "wq", "w_h", "filters", "V1"])
+def test_a_square_matrix_that_multiplies_may_be_transposed(name):
+    class Mine(nn.Module):
+        def __init__(self, *sizes):
+            super().__init__()
+            self.register_parameter(name, nn.Parameter(torch.zeros(sizes)))
+
+    refused(
+        tree(mine=Mine(4, 4)), {f"mine/{name}": random(4, 4)}, "mine: Mine is no layer with known patterns"
+    )
+    found = {f"mine/{name}": random(4, 3)}
+    module = tree(mine=Mine(4, 3))
+    load_weights(module, found)  # its shape tells
+    np.testing.assert_array_equal(getattr(module["mine"], name).detach().numpy(), found[f"mine/{name}"])
+
+
 @pytest.mark.parametrize("order", [("conv1", "conv2", "fc1", "fc2"), ("conv1", "fc1", "conv2", "fc2")])
 def test_a_flattened_image_is_refused_though_the_names_meet(order):
     """Two heads, each with a convolution of few channels and a Linear over the board."""

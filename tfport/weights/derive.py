@@ -8,6 +8,7 @@ flattened an image before a Linear.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ _DEPTHWISE = {1: "w c m -> (c m) 1 w", 2: "h w c m -> (c m) 1 h w"}
 _DENSE = ("i o -> o i", "i o -> i o")
 _AS_IT_IS = "... -> ..."
 _KERNEL_WORDS = ("weight", "kernel", "proj")
+_MATRIX = re.compile(r"[wuv]([qkvoxhifcgzr0-9]|_\w+)?|.*(filter|matrix).*", re.IGNORECASE)
+"""Names of what multiplies: with two axes of one size nothing shows whether such a matrix is transposed."""
 _PLAIN_ROLES = {
     "weight": "gamma",
     "bias": "bias",
@@ -101,7 +104,7 @@ def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Sl
             continue
         rank = len(held.tensor.shape) if not _is_lazy(held.tensor) else 2
         told_by_class = getattr(owner, "tensorflow_layout", False)
-        if rank > 1 and not told_by_class and any(word in held.name.lower() for word in _KERNEL_WORDS):
+        if rank > 1 and not told_by_class and _is_kernel(held):
             if held.parameter:
                 refused[target] = (
                     f"{path or 'the module'}: {type(owner).__name__} is no layer with known patterns:"
@@ -190,6 +193,14 @@ def recurrent_kind(owner: Any) -> str:
     from torch import nn
 
     return next((kind.__name__ for kind in (nn.LSTM, nn.GRU, nn.RNN) if isinstance(owner, kind)), "")
+
+
+def _is_kernel(held: Any) -> bool:
+    """Whether a tensor of a class of which nothing is known may be the transpose of TensorFlow's."""
+    if any(word in held.name.lower() for word in _KERNEL_WORDS):
+        return True
+    sizes = [] if _is_lazy(held.tensor) else list(held.tensor.shape)
+    return len(set(sizes)) < len(sizes) and _MATRIX.fullmatch(held.name) is not None
 
 
 def _is_lazy(tensor: Any) -> bool:
