@@ -16,6 +16,8 @@ from torch import nn
 from tfport.compat import rnn_cell as _base
 from tfport.compat.keras import activation as _activation
 from tfport.rule import rule
+
+# A module with a __path__: mypy looks for its files elsewhere.
 from tfport.rules import keras_initializers as _initializers  # type: ignore[attr-defined]
 
 _PROVED = "tests/compat/test_rnn_cells_v1.py"
@@ -52,15 +54,8 @@ class RNNCell(_base.Cell):
     """The base class of cells: a subclass has ``state_size``, ``output_size`` and ``call(inputs, state)``."""
 
 
-@rule("tf.nn.rnn_cell.BasicRNNCell", "tf.contrib.rnn.BasicRNNCell", pure=False, proved_by=_PROVED)
-class BasicRNNCell(RNNCell):
-    """``h = tanh([x, h] @ kernel + bias)``; the kernel is (in + units, units)."""
-
-    def __init__(self, num_units, activation=None, reuse=None, name=None, dtype=None, trainable=True):
-        _base.Cell.__init__(self, trainable, name or "basic_rnn_cell", dtype)
-        self._num_units, self._activation = num_units, _activation.get(activation or "tanh")
-        shapes = {"kernel": (None, num_units), "bias": (num_units,)}
-        self._add(self.name, shapes, {"kernel": _base.glorot_uniform, "bias": _zeros})
+class _OfOneState(RNNCell):
+    """A cell whose state is its output, of ``num_units``."""
 
     @property
     def state_size(self):
@@ -72,6 +67,17 @@ class BasicRNNCell(RNNCell):
         """The units."""
         return self._num_units
 
+
+@rule("tf.nn.rnn_cell.BasicRNNCell", "tf.contrib.rnn.BasicRNNCell", pure=False, proved_by=_PROVED)
+class BasicRNNCell(_OfOneState):
+    """``h = tanh([x, h] @ kernel + bias)``; the kernel is (in + units, units)."""
+
+    def __init__(self, num_units, activation=None, reuse=None, name=None, dtype=None, trainable=True):
+        _base.Cell.__init__(self, trainable, name or "basic_rnn_cell", dtype)
+        self._num_units, self._activation = num_units, _activation.get(activation or "tanh")
+        shapes = {"kernel": (None, num_units), "bias": (num_units,)}
+        self._add(self.name, shapes, {"kernel": _base.glorot_uniform, "bias": _zeros})
+
     def call(self, inputs, state):
         """One step on (N, in) and (N, units)."""
         output = self._activation(_base.product(self._scope, inputs, state))
@@ -79,7 +85,7 @@ class BasicRNNCell(RNNCell):
 
 
 @rule("tf.nn.rnn_cell.GRUCell", "tf.contrib.rnn.GRUCell", pure=False, proved_by=_PROVED)
-class GRUCell(RNNCell):
+class GRUCell(_OfOneState):
     """Gates r, u; the reset stands before the product, so that nn.GRU, which has it behind, is no twin.
 
     ``h = u * h + (1 - u) * tanh([x, r * h] @ kernel + bias)``. The gates' bias starts at one.
@@ -94,16 +100,6 @@ class GRUCell(RNNCell):
                   {"kernel": kernel, "bias": _fill(bias_initializer, _ones)})  # fmt: skip
         self._add(f"{self.name}/candidate", {"kernel": (None, num_units), "bias": (num_units,)},
                   {"kernel": kernel, "bias": _fill(bias_initializer, _zeros)})  # fmt: skip
-
-    @property
-    def state_size(self):
-        """The units."""
-        return self._num_units
-
-    @property
-    def output_size(self):
-        """The units."""
-        return self._num_units
 
     def call(self, inputs, state):
         """One step on (N, in) and (N, units)."""
@@ -257,7 +253,7 @@ class CudnnCompatibleLSTMCell(BasicLSTMCell):
 
 
 @rule("tf.contrib.cudnn_rnn.CudnnCompatibleGRUCell", pure=False, proved_by=_PROVED)
-class CudnnCompatibleGRUCell(RNNCell):
+class CudnnCompatibleGRUCell(_OfOneState):
     """Gates r, u; the reset stands behind the product, as in nn.GRU: the candidate has two kernels and two biases.
 
     ``h = u * h + (1 - u) * tanh(x @ K_x + b_x + r * (h @ K_h + b_h))``. The gates' bias starts at one.
@@ -273,16 +269,6 @@ class CudnnCompatibleGRUCell(RNNCell):
                   {"kernel": kernel, "bias": _ones})  # fmt: skip
         for place, rows in (("input_projection", None), ("hidden_projection", num_units)):
             self._add(f"{self.name}/candidate/{place}", {"kernel": (rows, num_units), **bias}, starts)
-
-    @property
-    def state_size(self):
-        """The units."""
-        return self._num_units
-
-    @property
-    def output_size(self):
-        """The units."""
-        return self._num_units
 
     def call(self, inputs, state):
         """One step on (N, in) and (N, units)."""

@@ -14,6 +14,8 @@ from tfport.compat.structure import flatten as _flatten
 from tfport.compat.structure import map_structure as _map
 from tfport.compat.structure import pack_sequence_as as _pack
 from tfport.rule import rule
+
+# A module with a __path__: mypy looks for its files elsewhere.
 from tfport.rules import rnn_cells_v1 as _cells  # type: ignore[attr-defined]
 
 _PROVED = "tests/compat/test_rnn_cells_v1.py"

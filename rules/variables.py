@@ -41,19 +41,19 @@ class _Variable(metaclass=_variables.VariableType):
 Variable.published = _Variable  # type: ignore[attr-defined]
 
 
-@rule("tf.assign", pure=False, returns="ref", proved_by="tests/compat/test_tape.py")
+@rule("tf.assign", pure=False, returns="ref", proved_by="tests/compat/test_variables.py")
 def assign(ref, value, validate_shape=None, use_locking=None, name=None):
     """Write ``value`` into the variable and return it; shapes must be equal, and dtypes of tensors."""
     return _variables.assign(ref, value)
 
 
-@rule("tf.assign_add", pure=False, returns="ref", proved_by="tests/compat/test_tape.py")
+@rule("tf.assign_add", pure=False, returns="ref", proved_by="tests/compat/test_variables.py")
 def assign_add(ref, value, use_locking=None, name=None):
     """Add to the variable in place and return it; nothing is broadcast."""
     return _variables.assign_add(ref, value)
 
 
-@rule("tf.assign_sub", pure=False, returns="ref", proved_by="tests/compat/test_tape.py")
+@rule("tf.assign_sub", pure=False, returns="ref", proved_by="tests/compat/test_variables.py")
 def assign_sub(ref, value, use_locking=None, name=None):
     """Subtract from the variable in place and return it; nothing is broadcast."""
     return _variables.assign_sub(ref, value)

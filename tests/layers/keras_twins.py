@@ -13,8 +13,8 @@ import torch
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-import tfport  # noqa: E402
-from tfport import compat  # noqa: E402
+import tfport  # noqa: E402  # after importorskip
+from tfport import compat  # noqa: E402  # after importorskip
 
 
 def fresh(floatx: str) -> None:

@@ -8,9 +8,9 @@ from torch import nn
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from keras_twins import fresh, randomise  # noqa: E402
+from keras_twins import fresh, randomise  # noqa: E402  # after importorskip
 
-from tfport.weights import WeightsError, load_weights  # noqa: E402
+from tfport.weights import WeightsError, load_weights  # noqa: E402  # after importorskip
 
 FORMATS = (".keras", ".h5", ".weights.h5", "_checkpoint", "_saved")
 
