@@ -69,7 +69,9 @@ def LayerNormalization(axis=-1, epsilon=1e-3, center=True, scale=True, beta_init
         return modules.LayerNorm(channels, eps=epsilon, scale=scale, center=center)
     if isinstance(axis, int):
         return modules.AxesNorm(shape, (axis,), eps=epsilon, scale=scale, center=center)
-    if axis[0] == rank - len(axis) or axis[0] == -len(axis):
+    if axis[0] == rank - len(axis) and axis[-1] == rank - 1 and len(axis) < 4:
+        return modules.LayerNorm(size[-len(axis) :], eps=epsilon, scale=scale, center=center)
+    if axis[0] == -len(axis) and axis[-1] == -1 and len(axis) < 4:
         return modules.LayerNorm(size[-len(axis) :], eps=epsilon, scale=scale, center=center)
     return modules.AxesNorm(shape, axis, eps=epsilon, scale=scale, center=center)
 

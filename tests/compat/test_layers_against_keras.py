@@ -279,3 +279,12 @@ def test_dropout_keeps_the_mean_and_infers_as_identity(make):
 def test_channels_first_is_refused_in_words():
     with pytest.raises(NotImplementedError, match="channels_last"):
         compat.keras.layers.Conv2D(3, 3, data_format="channels_first")
+
+
+def test_attention_over_several_axes_at_once_is_refused():
+    """Keras attends over all axes between batch and features; over a rank of 3 it is one."""
+    from tfport import compat
+
+    attention = compat.keras.layers.MultiHeadAttention(2, 3)
+    with pytest.raises(NotImplementedError, match=r"rank 4 and 4: \(N, T, features\) is ported"):
+        attention(torch.zeros(2, 3, 5, 4), torch.zeros(2, 3, 5, 4))

@@ -335,3 +335,35 @@ def test_states_are_where_the_inputs_are():
     for cell in cells:
         outputs, state = compat.nn.dynamic_rnn(cell, x, dtype=torch.float32)
         assert {leaf.device.type for leaf in (outputs, *flatten(state), *cell.parameters())} == {"meta"}
+
+
+class Counting(CELLS.RNNCell):
+    """A GRU whose state also counts its steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = CELLS.GRUCell(3)
+
+    state_size = property(lambda self: (3, torch.Size([])))
+    output_size = property(lambda self: 3)
+
+    def call(self, inputs, state):
+        h, _ = self.gru(inputs, state[0])
+        return h, (h, state[1] + 1)
+
+
+@pytest.mark.parametrize(("lengths", "steps"), [([3, 0, 2], 3), ([0, 0, 0], 1), ([5, 1, 1], 5)])
+@pytest.mark.parametrize("static", [False, True])
+def test_the_cell_does_not_run_past_the_longest_row(lengths, steps, static):
+    """TensorFlow 2.21 counts max(1, longest) steps, and its gradients see nothing of the padding behind."""
+    x = torch.randn(3, 5, INPUTS)
+    x[:, steps:] = torch.nan
+    cell, start = Counting(), (torch.zeros(3, 3), torch.tensor(0.0))
+    if static:
+        outputs, (_, count) = compat.nn.static_rnn(cell, list(x.unbind(1)), start, sequence_length=lengths)
+        outputs = torch.stack(outputs, 1)
+    else:
+        outputs, (_, count) = compat.nn.dynamic_rnn(cell, x, lengths, start)
+    assert count == steps and outputs.shape == (3, 5, 3) and not outputs[:, steps:].any()
+    outputs.sum().backward()
+    assert all(p.grad.isfinite().all() for p in cell.parameters())

@@ -276,6 +276,16 @@ for text, options in {
 for axis in (1, [1, 2], [1, 3], [2, 3], [1, 2, 3]):
     case(f"LayerNormalization axis {axis}", one(IMAGE, lambda lay, a=axis: lay.LayerNormalization(axis=a)))
     case(f"UnitNormalization axis {axis}", one(IMAGE, lambda lay, a=axis: lay.UnitNormalization(axis=a)))
+for axis in ([2, 1], [-2, 1], [3, 2], [2, 3], [-1, -2]):
+    for shape in (IMAGE, (4, 4, 4)):
+        case(
+            f"LayerNormalization axis {axis} of {shape}, no weights",
+            one(shape, lambda lay, a=axis: lay.LayerNormalization(axis=a, scale=False, center=False)),
+        )
+    case(
+        f"LayerNormalization axis {axis} of a cube",
+        one((4, 4, 4), lambda lay, a=axis: lay.LayerNormalization(axis=a)),
+    )
 case(
     "LayerNormalization axis 1 no center",
     one(STEPS, lambda lay: lay.LayerNormalization(axis=1, center=False)),

@@ -49,6 +49,10 @@ PROGRAMS = {
     **{f"array {o}": f"show(t {o} xs, xs {o} t, h {o} xs, i {o} xs, xs {o} i, t {o} xs.astype('int64'))" for o in OPERATORS},
     **{f"variable {o}": f"show(W {o} xs, xs {o} W, b {o} xs)" for o in OPERATORS},
     "training": TRAINING,
+    "a default that a constant names": "CHANNELS, LOW = 256, 0\nSTEPS = 8\nSIDE = -2.0\n"
+    "def mu_law(x, channels=STEPS, side=SIDE):\n    mu = tf.cast(channels - 1, tf.float32)\n"
+    "    return tf.math.log1p(mu * tf.abs(x)) / tf.math.log1p(mu) + tf.cast(side, tf.float32)\n"
+    "show(mu_law(t), mu_law(t, 16, 1))\n",
     "lambda": "f = lambda x: W * x + b\nshow(f(xs), f(x=xs), f(2.0))",
     "keyword": "def f(p, *, y):\n    return tf.reduce_sum(p - y)\nshow(f(t, y=ys), f(t, y=t))",
     "through two functions": "def f(x):\n    return x * t\ndef g(z):\n    return f(z) + 1.0\nshow(g(xs), g(t))",

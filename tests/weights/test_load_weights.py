@@ -431,3 +431,22 @@ def test_the_report_prints_every_way():
 
 def test_twins_stand_where_the_fixtures_say():
     assert pathlib.Path(FOLDER).is_dir()
+
+
+def test_a_model_that_was_never_called_is_told_so():
+    from tfport import compat
+
+    class Own(compat.keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.fc = compat.keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.fc(x)
+
+    found = {"fc/kernel": np.zeros((3, 2), "f4"), "fc/bias": np.zeros(2, "f4")}
+    with pytest.raises(WeightsError, match="without weights before their first call: call it once"):
+        load_weights(Own(), found)
+    built = Own()
+    built(torch.zeros(1, 3))
+    load_weights(built, found)

@@ -199,9 +199,20 @@ def start(cell: Any, initial_state: Any, batch: int, dtype: Any, device: torch.d
 
 
 def run(cell: Any, steps: Sequence[Any], state: Any, lengths: torch.Tensor | None) -> tuple[list[Any], Any]:
-    """A cell over the steps: the outputs and the last state. Past a row's length outputs are zero, the state stays."""
-    outputs = []
+    """A cell over the steps: the outputs and the last state. Past a row's length outputs are zero, the state stays.
+
+    As in TensorFlow the cell does not run past the longest row, but for a first step: a counter in the state stops, and
+    NaN in the padding reaches no gradient. Where the lengths are not known (torch.compile, export) it runs every step.
+    """
+    outputs: list[Any] = []
+    longest = len(steps)
+    known = lengths is not None and lengths.numel() and not lengths.is_meta
+    if lengths is not None and known and not torch.compiler.is_compiling():
+        longest = max(1, int(lengths.max()))
     for at, inputs in enumerate(steps):
+        if at >= longest:
+            outputs.append(pack_sequence_as(outputs[0], [torch.zeros_like(v) for v in flatten(outputs[0])]))
+            continue
         output, after = cell(inputs, state)
         if lengths is not None:
             on = lengths > at

@@ -49,7 +49,7 @@ class Request:
 
 
 def _moved(value: Value, order: tuple[int, ...]) -> Value:
-    return Value(np.ascontiguousarray(value.array.transpose(order)), value.dtype)
+    return Value(np.asarray(value.array.transpose(order), order="C"), value.dtype)
 
 
 class NoTensorFlow:
@@ -448,7 +448,7 @@ class Replay:
         for i, (name, value) in enumerate(flatten(outputs).items()):
             value = self.back(i, name, value)
             if value.array.dtype.kind in "fiub":
-                made[f"outputs/{name}"] = torch.from_numpy(np.ascontiguousarray(value.array)).to(self.device)
+                made[f"outputs/{name}"] = torch.from_numpy(np.asarray(value.array, order="C")).to(self.device)
         return made
 
     def layers(self, module: Any) -> list[Mapping[str, Any]]:

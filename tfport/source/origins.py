@@ -44,7 +44,7 @@ def _may_be(facts: Facts, node: ast.expr, seen: set[str]) -> bool:
     if scope is None or not _is_parameter(names, node, scope):
         return scope is not None and node.id in _with_items_assigned(names, scope)
     return (
-        _has_number_as_default(node.id, scope)
+        _has_number_as_default(names, node.id, scope)
         or _is_passed_a_number(facts, node.id, scope)
         or node.id in _with_items_assigned(names, scope)
     )
@@ -53,7 +53,11 @@ def _may_be(facts: Facts, node: ast.expr, seen: set[str]) -> bool:
 def has_number_as_default(names: Names, node: ast.Name) -> bool:
     """Whether a name is a parameter that has a number as its default and is not assigned to."""
     scope = names.owner(node.id, names.scope_of[node])
-    return scope is not None and _is_parameter(names, node, scope) and _has_number_as_default(node.id, scope)
+    return (
+        scope is not None
+        and _is_parameter(names, node, scope)
+        and _has_number_as_default(names, node.id, scope)
+    )
 
 
 def _is_passed_a_number(facts: Facts, name: str, scope: Scope) -> bool:
@@ -106,7 +110,7 @@ def _values_of_attributes(names: Names) -> dict[str, list[ast.expr]]:
     return found
 
 
-def _has_number_as_default(name: str, scope: Scope) -> bool:
+def _has_number_as_default(names: Names, name: str, scope: Scope) -> bool:
     if not isinstance(scope.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
         return False
     arguments = scope.node.args
@@ -115,7 +119,7 @@ def _has_number_as_default(name: str, scope: Scope) -> bool:
         *zip(reversed(positional), reversed(arguments.defaults)),
         *zip(arguments.kwonlyargs, arguments.kw_defaults),
     ]
-    return any(argument.arg == name and _is_number(default) for argument, default in pairs)
+    return any(argument.arg == name and _is_number(names, default) for argument, default in pairs)
 
 
 def _is_parameter(names: Names, node: ast.Name, scope: Scope) -> bool:
@@ -127,7 +131,11 @@ def _is_parameter(names: Names, node: ast.Name, scope: Scope) -> bool:
     return seen is not None and isinstance(seen.node, ast.arg)
 
 
-def _is_number(default: ast.expr | None) -> bool:
+def _is_number(names: Names, default: ast.expr | None) -> bool:
+    """A number, or a name that the file binds once, to a number (``channels=CHANNELS``)."""
+    if isinstance(default, ast.Name) and default in names.scope_of:
+        bindings = names.bindings(default)
+        default = bindings[0].value if len(bindings) == 1 else None
     if isinstance(default, ast.UnaryOp):
         default = default.operand
     return isinstance(default, ast.Constant) and isinstance(default.value, int | float)

@@ -89,6 +89,11 @@ def fit(
         by_hand = "; settle it by hand: --write-map FILE.toml, then --map FILE.toml" * (
             found.kind == "derived"
         )
+        if any(getattr(part, "built", True) is False for part in module.modules()):  # compat.keras
+            by_hand = (
+                "; it has layers without weights before their first call: call it once on an example, or name a"
+                " function that does and returns it"
+            )
         raise WeightsError(
             f"{checkpoint.path} does not fit {found.model} (record: {found.origin});"
             f" {len(problems)} {'problem' if len(problems) == 1 else 'problems'}, nothing was loaded{by_hand}",

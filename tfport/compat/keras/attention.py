@@ -101,6 +101,12 @@ class _Heads(nn.Module):
         use_causal_mask: bool = False,
     ) -> Any:
         """(N, T, features) attends to (N, S, features): (N, T, output), and with the scores (N, heads, T, S)."""
+        if (
+            query.dim() != 3 or value.dim() != 3
+        ):  # Keras attends over all axes between batch and features at once
+            raise NotImplementedError(
+                f"attention over inputs of rank {query.dim()} and {value.dim()}: (N, T, features) is ported"
+            )
         given = (query_mask, value_mask, key_mask, attention_mask)
         mask = None
         if self.sliding_window is not None or any(m is not None for m in given):

@@ -62,7 +62,7 @@ class Judge:
     def tensor(self, key: str) -> torch.Tensor:
         """A reference tensor in TensorFlow's axis order, on the candidate's device."""
         array = self.reference.array(key)
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return torch.from_numpy(np.asarray(array, order="C")).to(self.device)
 
     def scale(self, key: str, wanted: torch.Tensor) -> float:
         """The largest finite |value|; computed once for each tensor."""

@@ -178,7 +178,7 @@ class Context:
         live = self.tensors()
         with torch.no_grad():
             for name, array in arrays.items():
-                live[name].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+                live[name].copy_(torch.from_numpy(np.asarray(array, order="C")))
 
     # Arrays on their way to the candidate, and back.
 
@@ -243,7 +243,7 @@ class Context:
         if results is not None:
             return ()
         shape = self.shapes.get(name)
-        if shape is None or len(shape) != tensor.ndim:
+        if not shape or len(shape) != tensor.ndim:
             return ()
         wanted = (tensor.shape[0], *shape[1:])  # the batch of a step may be another one
         return tuple(layouts.way_back(tuple(tensor.shape), wanted, self.orders) or ())

@@ -180,7 +180,7 @@ class Loop:
             for name, array in arrays.items():
                 held = state_of(optimizer, live[name]).get(key)
                 if held is not None:
-                    held.copy_(torch.from_numpy(np.ascontiguousarray(array)).to(held.device) * ratio)
+                    held.copy_(torch.from_numpy(np.asarray(array, order="C")).to(held.device) * ratio)
 
     def _step(self, step: int, optimizer: Any, equal: bool, trial: Trial) -> Observed:
         context, notes = self.context, []  # type: ignore[var-annotated]

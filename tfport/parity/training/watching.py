@@ -52,7 +52,7 @@ class Watch:
         name = self.names.get(id(parameter))
         if self.final is None or name is None or name not in self.final:
             return gradient
-        return torch.from_numpy(np.ascontiguousarray(self.final[name])).to(gradient.device, gradient.dtype)
+        return torch.from_numpy(np.asarray(self.final[name], order="C")).to(gradient.device, gradient.dtype)
 
     def __exit__(self, *error: Any) -> None:
         for handle in self._handles:
@@ -108,7 +108,7 @@ class Watch:
     def _fed(self, name: str) -> torch.Tensor | None:
         if self.feed is None or name not in self.feed:
             return None
-        return torch.from_numpy(np.ascontiguousarray(self.feed[name]))
+        return torch.from_numpy(np.asarray(self.feed[name], order="C"))
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:
