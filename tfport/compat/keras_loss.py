@@ -1,6 +1,6 @@
 """What all Keras losses share: equal ranks, weights, reduction, as Keras 3 computes them.
 
-A loss object casts both arguments to its dtype (float32 unless given). "sum_over_batch_size" divides by the number of
+A loss object casts both arguments to its dtype (unless given, torch's default dtype, the counterpart of Keras' floatx). "sum_over_batch_size" divides by the number of
 losses, whatever the weights; with "ignore_class" by the number of those not ignored.
 """
 
@@ -84,7 +84,7 @@ class Loss:
             raise ValueError(f"reduction {reduction!r} is none of {', '.join(str(r) for r in _REDUCTIONS)}")
         self.name = name or type(self).__name__
         self.reduction = _REDUCTIONS[reduction]
-        self.dtype = torch.float32 if dtype is None else as_dtype(dtype)
+        self.dtype = torch.get_default_dtype() if dtype is None else as_dtype(dtype)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         """The reduced loss."""

@@ -1,4 +1,7 @@
-"""What Keras' metrics share: state that is updated by batches, a weighted mean of it, float32 unless told otherwise."""
+"""What Keras' metrics share: state that is updated by batches, a weighted mean of it.
+
+Unless given, the dtype is torch's default dtype, the counterpart of Keras' floatx.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class Metric:
     """``tf.keras.metrics.Metric``: ``update_state`` takes a batch, ``result`` gives a tensor, ``reset_state`` forgets."""
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
-        self.dtype = torch.float32 if dtype is None else as_dtype(dtype)
+        self.dtype = torch.get_default_dtype() if dtype is None else as_dtype(dtype)
         self.name = name or type(self).__name__.lower()
         self.state: dict[str, torch.Tensor] = {}
         self.reset_state()
