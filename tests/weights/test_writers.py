@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
     def full(file, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors, "_put", full)
+    monkeypatch.setattr(safetensors, "put", full)
     with pytest.raises(WeightsError, match=r"x\.safetensors: cannot be written: No space left"):
         write(
             str(tmp_path / "x.safetensors"), {"a": Tensor((1,), "int32", lambda: np.zeros(1, np.int32))}, {}

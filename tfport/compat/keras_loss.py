@@ -1,7 +1,8 @@
 """What all Keras losses share: equal ranks, weights, reduction, as Keras 3 computes them.
 
-A loss object casts both arguments to its dtype (unless given, torch's default dtype, the counterpart of Keras' floatx). "sum_over_batch_size" divides by the number of
-losses, whatever the weights; with "ignore_class" by the number of those not ignored.
+A loss object casts both arguments to its dtype: unless given, torch's default dtype, the counterpart of Keras' floatx.
+"sum_over_batch_size" divides by the number of losses, whatever the weights; with "ignore_class" by the number of those
+not ignored.
 """
 
 from __future__ import annotations

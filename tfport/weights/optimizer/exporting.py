@@ -13,7 +13,7 @@ from tfport.weights.fitting import fit
 from tfport.weights.optimizer.loading import load_optimizer
 from tfport.weights.optimizer.slots import OptimizerState, read_optimizer
 from tfport.weights.writers.atomic import atomic_file
-from tfport.weights.writers.torch_files import disk_errors
+from tfport.weights.writers.torch_errors import disk_errors
 
 __all__ = ["export", "optimizer_for"]
 

@@ -11,7 +11,13 @@ from typing import BinaryIO
 
 from tfport.weights.errors import WeightsError
 
-__all__ = ["atomic_file", "atomic_folder", "temporary_name"]
+__all__ = ["atomic_file", "atomic_folder", "put", "temporary_name"]
+
+
+def put(file: BinaryIO, data: memoryview) -> None:
+    """All of the data: an unbuffered write may take less than it was given."""
+    while len(data):
+        data = data[file.write(data) :]
 
 
 def temporary_name(path: str) -> str:
@@ -21,7 +27,7 @@ def temporary_name(path: str) -> str:
 
 @contextlib.contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
-    """An unbuffered file to write that is renamed to ``path`` at the end; on any failure nothing is left of it.
+    """An unbuffered file to write and read that is renamed to ``path`` at the end; on any failure nothing is left of it.
 
     Where the system can, it has no name before: a process that is killed leaves nothing either. The
     data is not forced to the disk (no fsync): after a power failure the file system's own guarantees hold. Raises
@@ -30,7 +36,7 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
     temporary = temporary_name(path)
     try:
         nameless = _nameless(os.path.dirname(path) or ".")
-        with nameless or open(temporary, "xb", buffering=0) as file:
+        with nameless or open(temporary, "xb+", buffering=0) as file:
             yield file  # type: ignore[misc]
             if nameless is not None:
                 _name(file, temporary)
@@ -47,7 +53,7 @@ def _nameless(folder: str) -> io.FileIO | None:
     if not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):
         return None
     try:
-        return io.FileIO(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "wb")
+        return io.FileIO(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "wb+")
     except OSError:
         return None
 

@@ -11,10 +11,10 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from typing import Any, BinaryIO
+from typing import Any
 
 from tfport.weights.errors import WeightsError
-from tfport.weights.writers.atomic import atomic_file
+from tfport.weights.writers.atomic import atomic_file, put
 from tfport.weights.writers.tensor import Tensor, chunks
 
 __all__ = ["shard_names", "write_file", "write_shards"]
@@ -38,16 +38,10 @@ def write_file(
     """One file, tensor after tensor; ``told`` gets the bytes written. Raises WeightsError, leaving nothing."""
     head = _header(path, tensors, metadata)
     with atomic_file(path) as file:
-        _put(file, memoryview(head))
+        put(file, memoryview(head))
         for chunk in chunks(tensors.values(), workers):
-            _put(file, chunk)
+            put(file, chunk)
             told(len(chunk))
-
-
-def _put(file: BinaryIO, data: memoryview) -> None:
-    """All of the data: an unbuffered write may take less than it was given."""
-    while len(data):
-        data = data[file.write(data) :]
 
 
 def _header(path: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -100,7 +94,7 @@ def write_shards(
                 os.unlink(part)
     told_index = {"metadata": {"total_size": total}, "weight_map": places}
     with atomic_file(index) as file:
-        _put(file, memoryview(json.dumps(told_index, indent=2).encode() + b"\n"))
+        put(file, memoryview(json.dumps(told_index, indent=2).encode() + b"\n"))
     return [*names, index]
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from tfport.weights.errors import WeightsError
-from tfport.weights.writers import safetensors, torch_files
+from tfport.weights.writers import safetensors
+from tfport.weights.writers.distributed import write_distributed
+from tfport.weights.writers.pt import write_pt
 from tfport.weights.writers.tensor import Tensor
 
 __all__ = ["ENDINGS", "Writing", "write"]
@@ -41,8 +43,9 @@ def write(
             safetensors.write_file(path, tensors, metadata, workers, how.told)
         return [path]
     if path.endswith((".pt", ".pth")):
-        torch_files.write_pt(path, tensors, how.told)
+        with ThreadPoolExecutor(how.jobs) as workers:
+            write_pt(path, tensors, workers, how.told)
         return [path]
     if path.endswith(".dcp"):
-        return torch_files.write_distributed(path, tensors, how.told)
+        return write_distributed(path, tensors, how.told)
     raise WeightsError(f"{path}: the output must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
