@@ -208,12 +208,18 @@ def test_a_marked_line_raises_with_file_line_api_and_code(
         program[name](*args)
     message = str(caught.value)
     assert api.removeprefix("tf") in message and "[TFP101]" in message
-    if name == "Base":  # the line that makes the instance
-        assert "test_marks.py:" in message
-        return
     line = int(message.split("converted_file.py:")[1].split(":")[0])
     lines = tfport.convert_source(PROGRAM).code.splitlines()
     assert "tf.foo" in lines[line - 1] and MARK in lines[line - 2], (line, lines[line - 1])
+
+
+def test_a_stub_used_inside_a_library_names_the_marked_file() -> None:
+    text = "import contextlib\nfrom tensorflow import foo\nstack = contextlib.ExitStack()\nstack.enter_context(foo.bar)\n"
+    code = tfport.convert_source(text).code
+    with pytest.raises(UnportedError, match=r"^converted_file\.py:\d+: tensorflow\.foo\.bar has") as caught:
+        exec(compile(code, "converted_file.py", "exec"), {})
+    line = int(str(caught.value).split(":")[1])
+    assert code.splitlines()[line - 1] == "stack.enter_context(foo.bar)"
 
 
 def test_handlers_for_other_errors_do_not_swallow_it(program: dict) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any, NoReturn
 
 
@@ -13,20 +14,27 @@ class UnportedError(NotImplementedError):
 class Unported:
     """A TensorFlow name without a port. Attributes are stubs too; calling or using one raises `UnportedError`."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, file: str, line: int) -> None:
+        self._name, self._file, self._line = name, file, line
 
     def __getattr__(self, name: str) -> Unported:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
-        return Unported(f"{self._name}.{name}")
+        return Unported(f"{self._name}.{name}", self._file, self._line)
 
     def _raise(self) -> NoReturn:
-        frame = sys._getframe(2)
         raise UnportedError(
-            f"{frame.f_code.co_filename}:{frame.f_lineno}: {self._name} has no port yet [TFP101]; "
+            f"{self._place(sys._getframe(2))}: {self._name} has no port yet [TFP101]; "
             f"see the mark above this line, or `tfport explain {self._name}`"
         )
+
+    def _place(self, frame: FrameType | None) -> str:
+        """The line of the marked file that led here, maybe through a library; else the line that made the stub."""
+        while frame is not None:
+            if frame.f_code.co_filename == self._file:
+                return f"{self._file}:{frame.f_lineno}"
+            frame = frame.f_back
+        return f"{self._file}:{self._line}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._raise()
@@ -59,13 +67,10 @@ class Unported:
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         """As a base class: the class can be defined, making an instance raises."""
-        name = self._name
+        name, place = self._name, self._place(sys._getframe(1))
 
         def refuse(cls: type, *args: Any, **kwargs: Any) -> NoReturn:
-            frame = sys._getframe(1)
-            raise UnportedError(
-                f"{frame.f_code.co_filename}:{frame.f_lineno}: the base class {name} has no port yet [TFP101]"
-            )
+            raise UnportedError(f"{place}: the base class {name} has no port yet [TFP101]")
 
         return (type("UnportedBase", (), {"__new__": refuse}),)
 
@@ -75,4 +80,5 @@ class Unported:
 
 def unported(name: str) -> Unported:
     """A stub for ``name``, which marked code may still use."""
-    return Unported(name)
+    frame = sys._getframe(1)
+    return Unported(name, frame.f_code.co_filename, frame.f_lineno)
