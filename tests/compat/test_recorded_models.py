@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from against_keras import carry, compare, compat, fresh, keras, randomise
@@ -334,3 +335,33 @@ def test_lists_of_layers_are_held_and_recorded():
     assert [r["path"] for r in entry["layers"]] == ["blocks_0", "blocks_1", "pair.0", "pair.1"]
     names = dict(model.named_parameters())
     assert all(f"{r['path']}.{path}" in names for r in entry["layers"] for path, *_ in r["weights"].values())
+
+
+@pytest.mark.parametrize("structure", [
+    lambda y: y, lambda y: [y], lambda y: (y,), lambda y: [[y]], lambda y: {"a": y}, lambda y: [y, y],
+], ids=["tensor", "list of one", "tuple of one", "nested", "dict", "two"])  # fmt: skip
+def test_a_call_returns_what_keras_returns(structure):
+    def build(k):
+        x = k.Input((3,))
+        return k.Model([x], structure(k.layers.Dense(2)(x)))
+
+    def kinds(value):
+        if isinstance(value, dict):
+            return {name: kinds(item) for name, item in value.items()}
+        return [kinds(item) for item in value] if isinstance(value, list | tuple) else "tensor"
+
+    values = np.ones((4, 3), "float32")
+    theirs, ours = build(keras)(values), build(compat.keras)(torch.from_numpy(values))
+    assert kinds(ours) == kinds(theirs)
+
+
+@pytest.mark.parametrize(
+    "call", [lambda m, x: m(x)[0], lambda m, x: m.output[0]], ids=["called", "its output"]
+)
+def test_a_model_with_a_list_of_one_inside_another(call):
+    def build(k):
+        x = k.Input((3,))
+        inner = k.Model([x], [k.layers.Dense(2)(x)])
+        return k.Model(inner.inputs[0], k.layers.Dense(4)(call(inner, inner.inputs[0])))
+
+    compare(build, (5, 3))

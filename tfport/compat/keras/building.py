@@ -222,6 +222,11 @@ def unwrap(values: Any) -> Any:
     return values
 
 
+def unpacked(values: Any) -> Any:
+    """What a Keras model returns for outputs of this structure: a list or tuple of one item is that item."""
+    return values[0] if isinstance(values, list | tuple) and len(values) == 1 else values
+
+
 def free_name(module: nn.Module, name: str) -> str:
     """A name for a new parameter that the module does not have yet."""
     from tfport.layers.names import identifier

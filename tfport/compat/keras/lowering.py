@@ -168,7 +168,7 @@ class Lowering:
                 self.own(node)
         self.boundary_outputs = [self.output_layout(s) for s in symbols_in(self.outputs)]
         layouts = iter(self.boundary_outputs)
-        self.graph.output(replaced(self.outputs, lambda s: self.get(s, next(layouts))))
+        self.graph.output(building.unpacked(replaced(self.outputs, lambda s: self.get(s, next(layouts)))))
 
     def output_layout(self, value: Symbol) -> str:
         """Outputs of rank 4 and 5 stay as they are computed (images channels first); rank 3 is (N, steps, C)."""
@@ -370,7 +370,7 @@ class Lowering:
             return
         pairs = zip(node.inputs, boundary[0])
         made = self.graph.call_module(path, tuple(self.get(self.tf_order(v), layout) for v, layout in pairs))
-        self.put_all(node.outputs, made, "last")
+        self.put_all(building.unpacked(node.outputs), made, "last")
         for value, layout in zip(symbols_in(node.outputs), boundary[1]):
             if layout == "first" and len(value.shape) > 2:
                 self.values[id(value), "first"] = self.values.pop((id(value), "last"))
