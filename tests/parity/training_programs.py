@@ -131,6 +131,10 @@ def absolute(y, x):
     return (x - y).abs().mean()
 
 
+def vector(y, x):
+    return (x - y).abs().mean(-1)
+
+
 def train_step(model, optimizer, x, y):
     model.train()
     optimizer.zero_grad()

@@ -61,10 +61,11 @@ def _shared(command: Any) -> Any:
             click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31)),
             click.option("--gradients", is_flag=True, help="Gradients of weights and inputs too."),
             click.option("--steps", default=0, metavar="K", type=click.IntRange(0), help="K steps of training too."),
-            click.option("--loss", metavar="NAME", help="Loss of --steps: mse, sum, binary_crossentropy, "
-                              "sparse_categorical_crossentropy, or a function of both files."),
+            click.option("--loss", metavar="SPEC", help="Loss of --steps: any of Keras', such as mse or "
+                         '"BinaryCrossentropy(from_logits=True)", sum, or a function or class of both files.'),
             click.option("--optimizer", metavar="SPEC",
-                         help='Optimizer of --steps: "Adam(learning_rate=0.01)", or a function of both files.'),
+                         help='Optimizer of --steps: any of Keras\', such as "Adam(learning_rate=0.01)", of tf.train, or a '
+                         "function of both files."),
             click.option("--target", "targets", multiple=True, metavar="SPEC",
                          help="Targets of --steps, written as --input; random ones unless given."),
             click.option("--batches", metavar="FILE.py:NAME",

@@ -44,17 +44,19 @@ def seed_all(tf, seed):
 
 @contextlib.contextmanager
 def constants_in_full(tf, used):
-    """Inside, gelu and leaky_relu of float64 keep their digits; the names of those that ran are added to `used`.
+    """Inside, gelu, leaky_relu and log_cosh of float64 keep their digits; names of those that ran are added to `used`.
 
-    TensorFlow rounds the root of 2 and the slope to float32 there, off by up to 4e-8, and torch does not. A float32
-    run computes with the same numbers either way.
+    TensorFlow rounds the root of 2, the slope and Keras the logarithm of 2 to float32 there, off by up to 4e-8, and
+    torch does not. A float32 run computes with the same numbers either way.
     """
     try:
         from tensorflow.python.ops import gen_nn_ops
     except ImportError:
         yield
         return
-    places = [(tf.nn, "gelu"), (gen_nn_ops, "leaky_relu")]
+    keras_loss = getattr(getattr(getattr(tf, "keras", None), "losses", None), "LogCosh", None)
+    places = [(tf.nn, "gelu"), (gen_nn_ops, "leaky_relu"),
+              (sys.modules.get(getattr(keras_loss, "__module__", None)), "log_cosh")]  # fmt: skip
     places = [(place, name, getattr(place, name)) for place, name in places if hasattr(place, name)]
 
     def full_gelu(before, x, approximate=False, name=None):
@@ -71,7 +73,15 @@ def constants_in_full(tf, used):
         used.add("leaky_relu")
         return tf.where(features > 0, features, features * tf.constant(alpha, tf.float64))
 
-    full = {"gelu": full_gelu, "leaky_relu": full_leaky_relu}
+    def full_log_cosh(before, y_true, y_pred):
+        y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+        if y_pred.dtype != tf.float64 or tuple(y_true.shape) != tuple(y_pred.shape):
+            return before(y_true, y_pred)
+        used.add("log_cosh")
+        x = y_pred - tf.cast(y_true, tf.float64)
+        return tf.reduce_mean(x + tf.nn.softplus(-2.0 * x) - tf.constant(np.log(2.0), tf.float64), axis=-1)
+
+    full = {"gelu": full_gelu, "leaky_relu": full_leaky_relu, "log_cosh": full_log_cosh}
     for place, name, before in places:
         setattr(place, name, functools.partial(full[name], before))
     try:

@@ -17,7 +17,10 @@ SLOTS = {
 
 
 def parse_spec(text, option):
-    """`adam(learning_rate=0.1)` -> (name, args, kwargs); a nested call is (name, args, kwargs) too."""
+    """`adam(learning_rate=0.1)` -> (name, args, kwargs); a nested call is (name, args, kwargs) too.
+
+    Of a dotted name, such as `keras.optimizers.Adam`, the last part counts.
+    """
 
     def read(node):
         if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
@@ -27,8 +30,8 @@ def parse_spec(text, option):
 
     try:
         node = ast.parse(text.strip(), mode="eval").body
-        if isinstance(node, ast.Name):
-            return node.id, [], {}
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            return node.id if isinstance(node, ast.Name) else node.attr, [], {}
         if not isinstance(node, ast.Call):
             raise ValueError(text)
         return read(node)

@@ -10,8 +10,20 @@ from tfport.parity.reference.environment import functions_run_eagerly, seed_all
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.inputs import make_inputs, spec_of_model
 from tfport.parity.reference.keras_calls import Watch
-from tfport.parity.reference.keras_layers import is_keras, snake_case, sublayers
+from tfport.parity.reference.keras_layers import is_keras, sublayers
 from tfport.parity.reference.targets import binds, load_target, required, split_target
+from tfport.parity.reference.training_losses import (
+    LossValue,
+    compiled_loss,
+    decide,
+    is_library,
+    loss_weights,
+    mask_of,
+    masked_weight,
+    named_loss,
+    spread,
+    target_for,
+)
 from tfport.parity.reference.training_optimizers import (
     describe_optimizer,
     inner,
@@ -19,7 +31,6 @@ from tfport.parity.reference.training_optimizers import (
     is_v1,
     iterations_of,
     parse_spec,
-    plain_json,
     rate_of,
     set_slots,
     slots_of,
@@ -28,7 +39,6 @@ from tfport.parity.reference.training_tensors import gap
 from tfport.parity.reference.training_watch import MASKED, NOT_MASKED, Masks, TapeWatch
 
 BATCH = 8  # examples of a training batch when no --input says otherwise
-LOSSES = ("mse", "sum", "binary_crossentropy", "sparse_categorical_crossentropy")
 
 
 def noise_rate(layer, name):
@@ -65,11 +75,11 @@ class Steps:
         self.batches = self.make_batches()
         if of is not None:
             self.loss = of.loss
-        elif self.loss.get("builtin", "").endswith("crossentropy") and "from_logits" not in self.loss:
-            outputs = self.run.guard(
-                lambda: self.t.call([self.tf.constant(a) for a in self.batches[0][0]], False)
-            )
-            self.probabilities(self.t.leaves(outputs)[0][1])
+        elif not self.user:
+            leaves = self.floating(self.batches[0][0])
+            self.settle(leaves, len(self.batches[0][1]))
+            self.weigh_masks(leaves)
+        self.value = LossValue(self.tf, self.run.user_module, self.loss)
 
     def named(self, name, option):
         found = getattr(self.run.user_module, name, None)
@@ -85,12 +95,10 @@ class Steps:
         compiled = getattr(model, "optimizer", None) is not None and getattr(model, "loss", None) is not None
         self.loss = {"train_step": options.train_step} if self.user else None
         if self.loss is None and (options.loss or not compiled):
-            name = options.loss or "mse"
-            self.loss = {"builtin": name} if name in LOSSES else {"function": name}
-            if "function" in self.loss:
-                self.named(name, "--loss")
+            self.loss = named_loss(self.tf, self.run.user_module, self.path, options.loss or "mse")
         elif self.loss is None:
-            self.loss = self.compiled_loss(model.loss)
+            names = getattr(model, "output_names", None) or ()
+            self.loss = compiled_loss(self.tf, self.run.user_module, model.loss, loss_weights(model), names)
         if options.optimizer:
             self.spec = parse_spec(options.optimizer, "--optimizer")
         elif getattr(model, "optimizer", None) is not None:
@@ -98,22 +106,8 @@ class Steps:
         else:
             self.spec = ("sgd", [], {"learning_rate": 0.01})
         own = getattr(self.run.user_module, self.spec[0], None) if self.spec else None
-        library = inspect.isclass(own) and own.__module__.split(".")[0] in ("keras", "tensorflow", "tf_keras")
+        library = inspect.isclass(own) and is_library(own)
         self.factory = own is not None and not library  # `from keras.optimizers import Adam` names no factory
-
-    def compiled_loss(self, loss):
-        tf = self.tf
-        if isinstance(loss, (dict, list, tuple)):
-            raise CaptureError("the model was compiled with several losses: name one function with --loss")
-        if isinstance(loss, str):
-            loss = tf.keras.losses.get(loss)
-        if hasattr(loss, "get_config") and not inspect.isfunction(loss):
-            config = {k: v for k, v in loss.get_config().items() if k not in ("fn", "name", "dtype")}
-            return {"keras": type(loss).__name__, "config": plain_json(config)}
-        name = getattr(loss, "__name__", str(loss))
-        if getattr(self.run.user_module, name, None) is loss:
-            return {"function": name}
-        return {"keras_function": name}
 
     def make_optimizer(self):
         tf = self.tf
@@ -219,87 +213,51 @@ class Steps:
         return a.astype(self.run.dtype) if a.dtype in (np.float32, np.float64) else a
 
     def targets(self, x, seed):
-        """Targets that fit the loss: values like the outputs, or class ids."""
-        rng = np.random.RandomState(seed)
-        kind = (
-            self.loss.get("builtin")
-            or self.loss.get("keras_function")
-            or snake_case(self.loss.get("keras", ""))
-        )
-        if kind == "sum":
+        """Random targets that fit the loss: values like the outputs, class ids, rows of probabilities, signs, masks."""
+        if self.user or self.loss.get("builtin") == "sum":
             return []
-        if self.user or "function" in self.loss:
-            told = "--%s needs targets: pass --target SPEC, or --batches FILE.py:FUNCTION"
-            if self.user:
-                return []
-            raise UsageError(told % ("loss " + self.loss["function"]))
-        outputs = self.run.guard(lambda: self.t.call([self.tf.constant(a) for a in x], False))
-        leaves = [t for _, t in self.t.leaves(outputs) if t is not None]
+        if "function" in self.loss:
+            told = "--loss %s needs targets: pass --target SPEC, or --batches FILE.py:FUNCTION"
+            raise UsageError(told % self.loss["function"])
+        leaves = self.floating(x)
         if not leaves:
             raise CaptureError("--steps: %s returns no floating tensor to train on" % self.run.name)
-        if "crossentropy" in kind and len(leaves) > 1:
+        self.settle(leaves, len(leaves))
+        parts = self.loss.get("each") or [self.loss] * len(leaves)
+        if any(part and "function" in part for part in parts):
             raise UsageError(
-                "--loss %s: the model has %d outputs: name a function of your own" % (kind, len(leaves))
+                "a loss of your own needs targets: pass --target SPEC, or --batches FILE.py:FUNCTION"
             )
-        made = []
-        for leaf in leaves:
-            shape = tuple(int(n) for n in leaf.shape)
-            if kind.startswith("sparse_categorical"):
-                self.probabilities(leaf)
-                made.append(np.asarray(rng.randint(0, shape[-1], shape[:-1]), np.int64))
-            elif kind == "categorical_crossentropy":
-                ids = rng.randint(0, shape[-1], shape[:-1])
-                made.append(np.eye(shape[-1])[ids].astype(self.run.dtype))
-            elif kind == "binary_crossentropy":
-                self.probabilities(leaf)
-                made.append(rng.randint(0, 2, shape).astype(self.run.dtype))
-            else:
-                made.append(rng.standard_normal(shape).astype(np.float32).astype(self.run.dtype))
-        return made
+        rng = np.random.RandomState(seed)
+        return [target_for(part or {}, leaf, rng, self.run.dtype) for part, leaf in zip(parts, leaves)]
 
-    def probabilities(self, leaf):
-        """Tells whether the outputs are logits: by their values, which probabilities betray."""
-        if "builtin" not in self.loss or "from_logits" in self.loss:
+    def floating(self, x):
+        """The floating outputs for one batch, in inference mode."""
+        outputs = self.run.guard(lambda: self.t.call([self.tf.constant(a) for a in x], False))
+        return [t for _, t in self.t.leaves(outputs) if t is not None]
+
+    def settle(self, leaves, targets):
+        """What of the loss the outputs tell: one for each of them, whether they are logits."""
+        if not self.user and "function" not in self.loss:
+            self.loss = spread(self.loss, leaves, targets)
+            for part, leaf in zip(self.loss.get("each") or [self.loss], leaves):
+                if part is not None:
+                    decide(part, leaf)
+
+    def weigh_masks(self, leaves):
+        """Writes the masks that outputs carry (Embedding's mask_zero) as weights of the examples, as Keras' losses do."""
+        parts = self.loss.get("each") or [self.loss] * len(leaves)
+        if "function" in self.loss or not any(mask_of(leaf) is not None for leaf in leaves):
             return
-        a = np.asarray(leaf.numpy(), np.float64)
-        inside = a.size > 0 and a.min() >= 0 and a.max() <= 1
-        if self.loss["builtin"].startswith("sparse"):
-            inside = inside and np.allclose(a.sum(-1), 1, atol=1e-3)
-        self.loss["from_logits"] = not inside
+        for n, (x, y) in enumerate(self.batches):
+            y, given = list(y[: len(leaves)]), list(y[len(leaves) :]) or [None] * len(leaves)
+            found = self.floating(x) if n else leaves
+            for part, leaf, weight in zip(parts, found, given):
+                y.append(masked_weight(part or {}, leaf, weight, self.run.dtype))
+            self.batches[n] = x, y
+        self.settle(leaves, 2 * len(leaves))
 
     # -- one step
-
-    def loss_of(self, outputs, targets):
-        tf, kind = self.tf, self.loss.get("builtin")
-        leaves = [t for _, t in self.t.leaves(outputs) if t is not None]
-        if kind == "mse":
-            return tf.add_n([tf.reduce_mean(tf.square(o - t)) for o, t in zip(leaves, targets)])
-        if kind == "sum":
-            return tf.add_n([tf.reduce_sum(o) for o in leaves])
-        if kind:
-            return self.cross_entropy(kind, leaves[0], targets[0])
-        y = targets[0] if len(targets) == 1 else targets
-        if "function" in self.loss:
-            function = getattr(self.run.user_module, self.loss["function"])
-            need = required(function)
-            if not targets and need is not None and len(need) == 1:
-                return function(outputs)
-            return function(y, outputs)
-        if "keras" in self.loss:
-            return getattr(tf.keras.losses, self.loss["keras"])(**self.loss["config"])(y, outputs)
-        return tf.reduce_mean(getattr(tf.keras.losses, self.loss["keras_function"])(y, outputs))
-
-    def cross_entropy(self, kind, x, y):
-        tf = self.tf
-        if kind.startswith("sparse"):
-            hot = tf.one_hot(y, x.shape[-1], dtype=x.dtype)
-            if self.loss["from_logits"]:
-                return -tf.reduce_mean(tf.reduce_sum(hot * tf.nn.log_softmax(x), -1))
-            return -tf.reduce_mean(tf.math.log(tf.maximum(tf.reduce_sum(hot * x, -1), 1e-7)))
-        if self.loss["from_logits"]:
-            return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x))
-        x = tf.clip_by_value(x, 1e-7, 1 - 1e-7)
-        return -tf.reduce_mean(y * tf.math.log(x) + (1 - y) * tf.math.log(1 - x))
 
     def follow(self, teacher=None, masks=None, dense=False):
         """Trains from the start; with a `teacher` each step begins from its weights and applies its gradients.
@@ -323,12 +281,21 @@ class Steps:
                 with Watch(layers, dropout), functions_run_eagerly(self.tf):
                     seed_all(self.tf, self.options.seed + step)
                     made.append(self.step(optimizer, x, y, told, dense))
+                if self.of is None and not step and not np.isfinite(made[-1]["loss"]):
+                    self.refuse(made[-1]["loss"])
                 made[-1].update(masks=dropout.seen, weights=t.arrays(),
                                 slots=slots_of(optimizer, self.trainables()))  # fmt: skip
         finally:
             t.assign(self.start)
         self.optimizer = describe_optimizer(optimizer)
         return made
+
+    def refuse(self, loss):
+        """Raises CaptureError for a first loss that is no number: such steps compare nothing."""
+        name = self.options.train_step or self.loss.get("keras") or self.loss.get("builtin") or "the loss"
+        told = "--steps: %s of the first batch is %s: do the outputs and targets fit it? Poisson, for one, wants "
+        told += "outputs above 0"
+        raise CaptureError(told % (name, float(loss)))
 
     def trainables(self):
         return [self.t.variables[i] for i in self.t.trained]
@@ -355,7 +322,11 @@ class Steps:
     def plain_step(self, optimizer, give):
         tf, targets = self.tf, self.trainables()
         with tf.GradientTape() as tape:
-            loss = self.loss_of(self.t.call(give[0], True), give[1])
+            outputs = self.t.call(give[0], True)
+            leaves = [
+                tf.identity(x) for _, x in self.t.leaves(outputs) if x is not None
+            ]  # without their masks
+            loss = self.value(leaves, outputs, give[1])
         if getattr(loss, "shape", None) is not None and tuple(loss.shape) != ():
             raise CaptureError("--steps: the loss is not a scalar, its shape is %s" % list(loss.shape))
         gradients = tape.gradient(loss, targets)
