@@ -365,3 +365,10 @@ def test_a_model_with_a_list_of_one_inside_another(call):
         return k.Model(inner.inputs[0], k.layers.Dense(4)(call(inner, inner.inputs[0])))
 
     compare(build, (5, 3))
+
+
+def test_a_layer_may_have_the_name_of_an_attribute_of_the_model():
+    for name in ("first", "stack", "training", "name", "losses"):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name=name)])
+        assert model(torch.ones(2, 4)).shape == (2, 3)
+        assert [layer.name for layer in model.layers] == [name]

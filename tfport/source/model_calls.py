@@ -55,7 +55,7 @@ ADVICE |= dict.fromkeys(
 )  # fmt: skip
 UNRECORDED = frozenset([
     "compile", "fit", "fit_generator", "train_on_batch", "evaluate", "test_on_batch", "predict_on_batch", "get_weights",
-    "set_weights", "save", "save_weights", "export", "to_json", "add_loss", "add_metric", "reset_states",
+    "set_weights", "save", "save_weights", "export", "to_json", "add_metric", "reset_states",
 ])  # fmt: skip
 """What a model that stays described at run time (compat.keras.Model) cannot do either."""
 SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.Return)

@@ -17,7 +17,7 @@ from torch import fx, nn
 
 from tfport.compat.dtypes import as_dtype
 from tfport.compat.keras import activation as activations
-from tfport.compat.keras import building, masks, signatures, variables
+from tfport.compat.keras import building, masks, penalties, signatures, variables
 from tfport.compat.keras.symbol import (
     NAMES,
     Node,
@@ -109,6 +109,8 @@ class Layer(nn.Module):
         else:
             self.register_buffer(label, value)
         self.__dict__.setdefault("_made_weights", {})[label] = variable
+        if regularizer is not None:
+            self.__dict__.setdefault("_regularizers", {})[label] = regularizer
         return getattr(self, label)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -119,7 +121,9 @@ class Layer(nn.Module):
             if label is not None:
                 if label != name:
                     building.rename(self, label, name)
-                    self.__dict__["_made_weights"] = {name if k == label else k: v for k, v in made.items()}
+                    for kept in ("_made_weights", "_regularizers"):
+                        held = self.__dict__.get(kept, {})
+                        self.__dict__[kept] = {name if k == label else k: v for k, v in held.items()}
                 return
         if isinstance(value, list | tuple) and value and all(isinstance(v, nn.Module) for v in value):
             value = nn.ModuleList(value)
@@ -202,6 +206,14 @@ class Layer(nn.Module):
         self.train(self.training)  # what was made just now is in this layer's mode
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        penalties.enter(self)
+        try:
+            return self._in_order(args, kwargs)
+        finally:
+            penalties.leave()
+
+    def _in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``call``, with images in the order in which it is written."""
         now, outer, inner = building.Order.now, building.Order.here(), self.layout
         if not self.built:
             self._build_once([building.tf_shape(t, outer) for t in building.tensors_in(args)])
@@ -229,6 +241,15 @@ class Layer(nn.Module):
         for layer in self._sublayers():
             layer.trainable = value
         building.freeze(self, not value)
+
+    def add_loss(self, loss: Any) -> None:
+        """A term of this call beside the model's loss: a scalar tensor, or a list of them."""
+        penalties.add(self, loss)
+
+    @property
+    def losses(self) -> list[torch.Tensor]:
+        """The terms of regularisers, and of ``add_loss`` in the last call, to be added to the loss."""
+        return penalties.collected(self)
 
     def _sublayers(self) -> list[Layer]:
         return [child for _, child in building.held(self)]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from tfport.compat.keras import building, masks, parts
+from tfport.compat.keras import building, masks, parts, penalties
 from tfport.compat.keras.layer import Layer
 from tfport.compat.keras.lowering import lower, make_input, ordered
 from tfport.compat.keras.summary import summary_text
@@ -190,9 +190,8 @@ class Functional(fx.GraphModule, Model):
         flat = list(symbols_in(inputs))
         if not flat or any(s is None for s in flat):
             raise ValueError("a model needs symbolic inputs: layers called on Input(...)")
-        made = lower(
-            flat, outputs, set(dir(nn.Module)) | set(dir(type(self))), self.boundary_layout == "nhwc"
-        )
+        taken = {*dir(nn.Module), *dir(type(self)), *vars(self), "training"}  # a layer may be called "first"
+        made = lower(flat, outputs, taken, self.boundary_layout == "nhwc")
         for path in [p for p in self._modules if p not in made.modules]:
             del self._modules[path]
         for path, module in made.modules.items():
@@ -250,11 +249,13 @@ class Functional(fx.GraphModule, Model):
             ]
         training, was = kwargs.get("training"), self.training
         building.Order.now = "first"
+        penalties.enter(self)
         try:
             if training is not None and bool(training) != was:
                 self.train(bool(training))
             made = nn.Module.__call__(self, *values)
         finally:
+            penalties.leave()
             building.Order.now = now
             if self.training != was:
                 self.train(was)

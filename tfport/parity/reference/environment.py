@@ -42,12 +42,18 @@ def seed_all(tf, seed):
     tf.compat.v1.set_random_seed(seed)
 
 
+def in_full(x):
+    """A number that was rounded to float32, as it was written: 0.009999999776482582 -> 0.01; any other as it is."""
+    x = float(x)
+    return float(str(np.float32(x))) if float(np.float32(x)) == x else x
+
+
 @contextlib.contextmanager
 def constants_in_full(tf, used):
-    """Inside, gelu, leaky_relu and log_cosh of float64 keep their digits; names of those that ran are added to `used`.
+    """Inside, these of float64 keep their digits: gelu, leaky_relu, log_cosh, L1 and L2; those that ran are in `used`.
 
-    TensorFlow rounds the root of 2, the slope and Keras the logarithm of 2 to float32 there, off by up to 4e-8, and
-    torch does not. A float32 run computes with the same numbers either way.
+    TensorFlow rounds the root of 2 and the slope, Keras the logarithm of 2 and the factor of a penalty to float32
+    there, off by up to 4e-8, and torch does not. A float32 run computes with the same numbers either way.
     """
     try:
         from tensorflow.python.ops import gen_nn_ops
@@ -81,9 +87,24 @@ def constants_in_full(tf, used):
         x = y_pred - tf.cast(y_true, tf.float64)
         return tf.reduce_mean(x + tf.nn.softplus(-2.0 * x) - tf.constant(np.log(2.0), tf.float64), axis=-1)
 
+    def full_penalty(before, regularizer, x):
+        if getattr(x, "dtype", None) not in (tf.float64, "float64"):
+            return before(regularizer, x)
+        used.add("regularizers")
+        l1, l2 = (tf.constant(in_full(getattr(regularizer, k, 0.0)), tf.float64) for k in ("l1", "l2"))
+        x = tf.convert_to_tensor(x)
+        return l1 * tf.reduce_sum(tf.abs(x)) + l2 * tf.reduce_sum(tf.square(x))
+
     full = {"gelu": full_gelu, "leaky_relu": full_leaky_relu, "log_cosh": full_log_cosh}
     for place, name, before in places:
         setattr(place, name, functools.partial(full[name], before))
+    regularizers = getattr(getattr(tf, "keras", None), "regularizers", None)
+    for name in ("L1", "L2", "L1L2"):
+        cls = getattr(regularizers, name, None)
+        if cls is not None and "__call__" in vars(cls):
+            before = cls.__call__
+            places.append((cls, "__call__", before))
+            cls.__call__ = lambda self, x, before=before: full_penalty(before, self, x)
     try:
         yield
     finally:

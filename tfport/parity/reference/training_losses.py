@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from tfport.parity.reference.environment import in_full
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.keras_layers import snake_case
 from tfport.parity.reference.targets import binds, required
@@ -237,6 +238,37 @@ def masked_weight(told, leaf, weight, dtype):
     if weight is not None:
         shown = shown * weight.reshape(weight.shape + (1,) * (shown.ndim - weight.ndim))
     return shown.astype(dtype)
+
+
+def clear_penalties(model):
+    """Drops what `add_loss` left of earlier calls, which Keras 3 does in `fit` only."""
+    clear = getattr(model, "_clear_losses", None)
+    if callable(clear):
+        clear()
+
+
+def penalty_of(model, tf):
+    """The sum of a model's `losses` (regularisers, `add_loss`), which `fit` adds to the loss; None where it has none."""
+    terms = list(getattr(model, "losses", None) or [])
+    return tf.add_n([tf.convert_to_tensor(term) for term in terms]) if terms else None
+
+
+def regularizers_of(variables, layers):
+    """Number of each variable that has an L1 or L2 regulariser -> [l1, l2]."""
+    numbers, found = {id(v): i for i, v in enumerate(variables)}, {}
+    pairs = [(v, getattr(v, "regularizer", None)) for v in variables]
+    for layer in [
+        x for held in layers for x in (held, getattr(held, "cell", None)) if x is not None
+    ]:  # Keras 2
+        for key in [k for k in vars(layer) if k.endswith("_regularizer")]:
+            name = key[: -len("_regularizer")]
+            for place in (name, name + "_kernel"):
+                pairs.append((getattr(layer, place, None), getattr(layer, key)))
+    for variable, regularizer in pairs:
+        config = regularizer.get_config() if hasattr(regularizer, "get_config") else {}
+        if config and set(config) <= {"l1", "l2"} and id(variable) in numbers:
+            found[numbers[id(variable)]] = [in_full(config.get(k, 0.0)) for k in ("l1", "l2")]
+    return found
 
 
 class LossValue:

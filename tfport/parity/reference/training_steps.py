@@ -14,6 +14,7 @@ from tfport.parity.reference.keras_layers import is_keras, sublayers
 from tfport.parity.reference.targets import binds, load_target, required, split_target
 from tfport.parity.reference.training_losses import (
     LossValue,
+    clear_penalties,
     compiled_loss,
     decide,
     is_library,
@@ -21,6 +22,8 @@ from tfport.parity.reference.training_losses import (
     mask_of,
     masked_weight,
     named_loss,
+    penalty_of,
+    regularizers_of,
     spread,
     target_for,
 )
@@ -105,7 +108,7 @@ class Steps:
             self.spec = None
         else:
             self.spec = ("sgd", [], {"learning_rate": 0.01})
-        own = getattr(self.run.user_module, self.spec[0], None) if self.spec else None
+        own = getattr(self.run.user_module, self.spec[0], None) if options.optimizer else None
         library = inspect.isclass(own) and is_library(own)
         self.factory = own is not None and not library  # `from keras.optimizers import Adam` names no factory
 
@@ -264,7 +267,7 @@ class Steps:
 
         `dense` makes tensors of gradients that come as slices (of an Embedding).
         """
-        t, made = self.t, []
+        t, made, self.penalties = self.t, [], []
         t.assign(self.start)
         optimizer = self.make_optimizer()
         if not hasattr(optimizer, "apply_gradients"):
@@ -321,12 +324,17 @@ class Steps:
 
     def plain_step(self, optimizer, give):
         tf, targets = self.tf, self.trainables()
+        clear_penalties(self.t.model)
         with tf.GradientTape() as tape:
             outputs = self.t.call(give[0], True)
             leaves = [
                 tf.identity(x) for _, x in self.t.leaves(outputs) if x is not None
             ]  # without their masks
             loss = self.value(leaves, outputs, give[1])
+            penalty = penalty_of(self.t.model, tf) if is_keras(self.t.model) else None
+            if penalty is not None:
+                loss = loss + tf.cast(penalty, loss.dtype)
+                self.penalties.append(float(penalty.numpy()))
         if getattr(loss, "shape", None) is not None and tuple(loss.shape) != ():
             raise CaptureError("--steps: the loss is not a scalar, its shape is %s" % list(loss.shape))
         gradients = tape.gradient(loss, targets)
@@ -359,10 +367,15 @@ class Steps:
     # -- what is written
 
     def keep(self, steps):
-        put = self.t.put
+        put, regularized = self.t.put, {}
+        if self.penalties:
+            regularized = regularizers_of(self.t.variables, self.layers)
+            told = "the loss has the model's own terms beside it (losses: regularisers, add_loss), as fit adds them"
+            self.run.notes.append(told)
         told = {
             "steps": self.count, "loss": self.loss, "optimizer": self.optimizer, "train_step": self.options.train_step,
             "factory": self.options.optimizer if self.factory else None, "batches": [], "targets": [], "gradients": [],
+            "penalties": list(self.penalties), "regularizers": {str(i): r for i, r in regularized.items()},
             "weights": [], "slots": [], "masks": [], "iterations": [s["iterations"] for s in steps],
             "learning_rates": [s["rate"] for s in steps], "wander": None,
             "losses": put("training/losses", np.array([s["loss"] for s in steps], self.run.dtype)),

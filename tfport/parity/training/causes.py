@@ -85,6 +85,7 @@ def proposals(loop: Loop, judge: Judge, result: Mapping[str, Any], place: str) -
         yield from trials_module.of_statistics(loop)
         yield from trials_module.of_mode(loop)
     else:
+        yield from trials_module.of_penalties(loop, result)
         yield from trials_module.of_loss(loop, result)
         yield from trials_module.of_mode(loop)
         yield from trials_module.of_epsilon(loop)

@@ -13,7 +13,7 @@ import torch
 
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.targets import binds, required
-from tfport.parity.training import optimizers
+from tfport.parity.training import optimizers, penalties
 from tfport.parity.training.context import Arrays, Context
 from tfport.parity.training.gradients import shared
 from tfport.parity.training.losses import Loss
@@ -55,6 +55,8 @@ class Trial:
     """The learning rate of each step."""
     final: Callable[[Arrays], Arrays] | None = None
     """What the optimizer gets for the reference's gradients, whatever the candidate does with them."""
+    penalty: Callable[[Context, torch.Tensor | None], torch.Tensor | None] | None = None
+    """What is added to the loss in the place of the candidate's own terms (`losses`)."""
     fresh: bool = False
     """Whether gradients are set to zero before each step."""
 
@@ -200,7 +202,10 @@ class Loop:
         final = trial.final(feed) if trial.final and feed is not None else None
         watching = Watch(parameters, optimizer, feed, trial.factor * trial.gradient_factor, final)
         with watching as watch, fed(context, self.told["masks"][step], notes):
-            loss = self._user_step(optimizer, [*x, *y]) if self.user else self._plain_step(optimizer, x, y)
+            if self.user:
+                loss = self._user_step(optimizer, [*x, *y])
+            else:
+                loss = self._plain_step(optimizer, x, y, trial)
         return Observed(
             step, loss * trial.factor, self._complete(watch.seen, parameters), rate, self.snapshot(),
             self._slots(optimizer), optimizers.count_of(optimizer), notes,
@@ -219,10 +224,17 @@ class Loop:
         arrays = [self.context.stored[key].array for key in keys]
         return [torch.from_numpy(a.copy()).to(self.context.device) for a in arrays]
 
-    def _plain_step(self, optimizer: Any, x: list[torch.Tensor], y: list[torch.Tensor]) -> float:
+    def _plain_step(
+        self, optimizer: Any, x: list[torch.Tensor], y: list[torch.Tensor], trial: Trial
+    ) -> float:
         assert self.loss is not None
         optimizer.zero_grad()
         loss = self.loss(self.context.forward(x), y)
+        penalty = penalties.own(self.context)
+        if trial.penalty is not None:
+            penalty = trial.penalty(self.context, penalty)
+        if penalty is not None:
+            loss = loss + penalty.to(loss.dtype)
         if not loss.requires_grad:
             raise CaptureError("training: the candidate's loss depends on none of its weights")
         self.context.guard(loss.backward)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tfport.parity.training import penalties
 from tfport.parity.training.causes import Proposal
 from tfport.parity.training.context import Context, leaves
 from tfport.parity.training.loop import Loop, Trial
@@ -40,6 +41,27 @@ def of_loss(loop: Loop, result: Mapping[str, Any]) -> Iterator[Proposal]:
         gets = "probabilities" if takes == "logits" else "logits"
         said = f"with {name} before the loss it agrees: it takes {takes}, and gets {gets} (from_logits)"
         yield Proposal("from_logits", Trial(around=_through(function)), said)
+
+
+def of_penalties(loop: Loop, result: Mapping[str, Any]) -> Iterator[Proposal]:
+    """The reference's regularisers in the place of the candidate's, or none at all."""
+    told = loop.told.get("regularizers") or {}
+    wanted = (loop.told.get("penalties") or [None])[0]
+    found = penalties.own(loop.context)
+    has = None if found is None else float(found.detach())
+    if loop.told["train_step"] or (wanted is None and has is None):
+        return
+    if wanted is None:
+        said = f"without its terms beside the loss ({has:.6g} here) it agrees: the reference has none"
+        yield Proposal("regularisation", Trial(penalty=lambda context, penalty: None), said)
+    elif told:
+        shown = "none" if has is None else f"{has:.6g} at first"
+        said = f"with the reference's regularisers it agrees (their terms are {wanted:.6g} at first, the candidate's "
+        yield Proposal(
+            "regularisation",
+            Trial(penalty=lambda c, penalty: penalties.reference(c, told)),
+            f"{said}{shown})",
+        )
 
 
 def _what(loop: Loop, times: int) -> str:
