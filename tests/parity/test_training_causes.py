@@ -45,6 +45,16 @@ def amsgrad():
     return keras.optimizers.Adam(0.01, amsgrad=True)
 
 
+def apart():
+    optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def averaged():
+    return keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2)
+
+
 def by_variable():
     return keras.optimizers.SGD(0.1, clipnorm=0.05)
 
@@ -53,9 +63,12 @@ def by_all():
     return keras.optimizers.SGD(0.1, global_clipnorm=0.05)
 """
 OPTIMIZERS = ("make_optimizer", "rising", "adamw", "momentum", "nesterov", "rmsprop", "adagrad", "v1_adagrad",
-              "v1_rmsprop", "amsgrad", "by_variable", "by_all")  # fmt: skip
+              "v1_rmsprop", "amsgrad", "apart", "averaged", "by_variable", "by_all")  # fmt: skip
 ADAM = "return compat.keras.optimizers.Adam(0.01)"
 HALVED = "compat.keras.optimizers.SGD(compat.keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5), momentum=0.9)"
+GROUPS = """flat, deep = [p for p in params if p.ndim < 2], [p for p in params if p.ndim > 1]
+    groups = [dict(params=deep, weight_decay=0.1), dict(params=flat, weight_decay=0.0)]
+    return torch.optim.{}(groups, 0.01, eps=1e-7)"""
 TORCHED = """opt = torch.optim.SGD(params, 0.1, momentum=0.9)
     return opt, torch.optim.lr_scheduler.ExponentialLR(opt, 0.5)"""
 
@@ -82,6 +95,11 @@ UPDATES = {
     "amsgrad": ("amsgrad", factory("amsgrad", ADAM), "with amsgrad=True it agrees (the candidate has False)"),
     "weight decay": ("adamw", factory("adamw", "return compat.keras.optimizers.AdamW(0.01, weight_decay=0.01)"), "with weight_decay=0.004 it agrees (the candidate has 0.01)"),
     "decay that is not there": ("momentum", factory("momentum", "return torch.optim.SGD(params, 0.1, 0.9, weight_decay=1e-2)"), "with weight_decay=none it agrees"),
+    "decay of all": ("apart", factory("apart", "return compat.keras.optimizers.AdamW(0.01, weight_decay=0.1)"), "with weight decay that leaves out first.bias, bn.weight, bn.bias ... (the candidate's leaves out 0 of 8) it agrees"),
+    "decay of all in torch": ("apart", factory("apart", "return torch.optim.AdamW(params, 0.01, weight_decay=0.1, eps=1e-7)"), "leaves out first.bias, bn.weight, bn.bias ... (the candidate's leaves out 0 of 8) it agrees"),
+    "decay in the gradient": ("apart", factory("apart", GROUPS.format("Adam")), "with weight decay taken off the weight, not added to the gradient, and epsilon beside the root of the uncorrected average it agrees"),
+    "decay apart in torch": ("apart", factory("apart", GROUPS.format("AdamW")), "with epsilon beside the root of the uncorrected average it agrees"),
+    "no average": ("averaged", factory("averaged", "return torch.optim.SGD(params, 0.1)"), "use_ema=True (the candidate has False)"),
     "nesterov": ("nesterov", factory("nesterov", "return torch.optim.SGD(params, 0.1, momentum=0.9)"), "with nesterov=True it agrees (the candidate has False)"),
     "no nesterov": ("momentum", factory("momentum", "return torch.optim.SGD(params, 0.1, momentum=0.9, nesterov=True)"), "with nesterov=False it agrees (the candidate has True)"),
     "less momentum": ("momentum", factory("momentum", "return torch.optim.SGD(params, 0.1, momentum=0.8)"), "with momentum=0.9 it agrees (the candidate has 0.8)"),

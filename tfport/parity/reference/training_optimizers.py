@@ -74,6 +74,14 @@ def describe_optimizer(optimizer):
             "config": plain_json(config)}  # fmt: skip
 
 
+def undecayed(optimizer, variables):
+    """Positions of the variables that the optimizer was told to leave out of its weight decay."""
+    decides = getattr(optimizer, "_use_weight_decay", None)
+    if not callable(decides) or not getattr(optimizer, "weight_decay", None):
+        return []
+    return [i for i, variable in enumerate(variables) if not decides(variable)]
+
+
 def rate_of(optimizer):
     """The learning rate that the next step uses, None where it is not known."""
     for name in ("learning_rate", "_learning_rate", "_lr", "_learning_rate_tensor"):

@@ -37,9 +37,10 @@ from tfport.parity.reference.training_optimizers import (
     rate_of,
     set_slots,
     slots_of,
+    undecayed,
 )
 from tfport.parity.reference.training_tensors import gap
-from tfport.parity.reference.training_watch import MASKED, NOT_MASKED, Masks, TapeWatch
+from tfport.parity.reference.training_watch import MASKED, NOT_MASKED, ClipWatch, Masks, TapeWatch
 
 BATCH = 8  # examples of a training batch when no --input says otherwise
 
@@ -64,6 +65,7 @@ class Steps:
         self.path = self.run.path
         self.of = of
         self.start = training.arrays()
+        self.clips = ClipWatch(self.tf)
         self.slices = set()  # numbers of variables whose gradient came as slices, some of them of one row
         self.layers = sublayers(training.model) if is_keras(training.model) else []
         noisy = [x.name for x in self.layers if type(x).__name__ in NOT_MASKED]
@@ -291,6 +293,7 @@ class Steps:
         finally:
             t.assign(self.start)
         self.optimizer = describe_optimizer(optimizer)
+        self.optimizer["undecayed"] = [t.trained[i] for i in undecayed(optimizer, self.trainables())]
         return made
 
     def refuse(self, loss):
@@ -311,7 +314,8 @@ class Steps:
         tape_watch = TapeWatch(tf, t.variables, feed, dense)
         with tape_watch:
             if self.user:
-                loss = run.guard(lambda: self.user_step(optimizer, give[0] + give[1]))
+                with self.clips:
+                    loss = run.guard(lambda: self.user_step(optimizer, give[0] + give[1]))
             else:
                 loss = run.guard(lambda: self.plain_step(optimizer, give))
         array = np.asarray(loss.numpy() if hasattr(loss, "numpy") else loss)
@@ -375,7 +379,8 @@ class Steps:
         told = {
             "steps": self.count, "loss": self.loss, "optimizer": self.optimizer, "train_step": self.options.train_step,
             "factory": self.options.optimizer if self.factory else None, "batches": [], "targets": [], "gradients": [],
-            "penalties": list(self.penalties), "regularizers": {str(i): r for i, r in regularized.items()},
+            "norms": self.norms(), "clips": self.clips.found, "penalties": list(self.penalties),
+            "regularizers": {str(i): r for i, r in regularized.items()},
             "weights": [], "slots": [], "masks": [], "iterations": [s["iterations"] for s in steps],
             "learning_rates": [s["rate"] for s in steps], "wander": None,
             "losses": put("training/losses", np.array([s["loss"] for s in steps], self.run.dtype)),
@@ -395,6 +400,16 @@ class Steps:
             told["masks"].append([{"layer": name, "rate": rate, "tensor": put(at + "masks/%d" % i, a)}
                                   for i, (name, rate, a) in enumerate(step["masks"])])  # fmt: skip
         return told
+
+    def norms(self):
+        """The settings of each normalisation, also where no layer is recorded by its outputs."""
+        made = []
+        for layer in self.layers:
+            found = {k: getattr(layer, k, None) for k in ("epsilon", "momentum")}
+            found = {k: float(v) for k, v in found.items() if isinstance(v, (float, np.floating))}
+            if found:
+                made.append({"name": layer.name, "attribute": None, "config": found})
+        return made
 
     def keep_dense(self, steps):
         """Weights and state after each step, had the gradients of embeddings not come as slices."""

@@ -5,6 +5,7 @@ import numpy as np
 from tfport.parity.reference.training_tensors import dense
 
 MASKED = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout")
+CLIPS = {"clip_by_global_norm": "global_clipnorm", "clip_by_norm": "clipnorm"}
 NOT_MASKED = ("AlphaDropout", "GaussianNoise")
 
 
@@ -51,6 +52,31 @@ class TapeWatch:
         if fed is None:
             return gradient
         return self.tf.constant(fed.astype(self.found[number].dtype))
+
+
+class ClipWatch:
+    """While open, notes the bounds by which a step clips gradients: ("global_clipnorm" or "clipnorm", bound)."""
+
+    def __init__(self, tf):
+        self.tf, self.before, self.found = tf, {}, []
+
+    def __enter__(self):
+        for name, kind in CLIPS.items():
+            before = self.before[name] = getattr(self.tf, name)
+            setattr(self.tf, name, self.noting(before, kind))
+        return self
+
+    def noting(self, before, kind):
+        def clip(t, bound, *args, **kwargs):
+            if isinstance(bound, (int, float)) and [kind, float(bound)] not in self.found:
+                self.found.append([kind, float(bound)])
+            return before(t, bound, *args, **kwargs)
+
+        return clip
+
+    def __exit__(self, *error):
+        for name, before in self.before.items():
+            setattr(self.tf, name, before)
 
 
 class Masks:

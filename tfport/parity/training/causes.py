@@ -80,11 +80,14 @@ def proposals(loop: Loop, judge: Judge, result: Mapping[str, Any], place: str) -
     from tfport.parity.training import trials_module, trials_optimizer
 
     if place == "update":
+        yield from trials_module.of_frozen(loop)
         yield from trials_optimizer.proposals(loop, result)
     elif place == "statistics":
         yield from trials_module.of_statistics(loop)
         yield from trials_module.of_mode(loop)
     else:
+        if place == "gradient":
+            yield from trials_module.of_frozen(loop)
         yield from trials_module.of_penalties(loop, result)
         yield from trials_module.of_loss(loop, result)
         yield from trials_module.of_mode(loop)

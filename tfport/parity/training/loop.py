@@ -38,6 +38,8 @@ class Observed:
     slots: dict[str, Arrays]
     """Optimizer state by role and parameter."""
     count: int | None
+    extra: list[str] = field(default_factory=list)
+    """Parameters that no weight of the reference belongs to, and that the step has changed."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -76,6 +78,7 @@ class Loop:
                 name = self.told["train_step"]
                 raise UsageError(f"the candidate's file has no function {name}, which --train-step names")
         self.optimizer: Any = None
+        self.rounds = False  # whether settings of the candidate's optimizer were rounded to float32
         self._moved: dict[tuple[int, str], Arrays] = {}
         self._bytes = 0
 
@@ -118,6 +121,11 @@ class Loop:
             self._bytes += size
         return self._moved[key]
 
+    def left_over(self) -> list[str]:
+        """The parameters that no weight of the reference belongs to."""
+        targets = self.context.targets()
+        return [name for name in self.context.parameters_of() if not targets.get(name)]
+
     # The loop.
 
     def follow(
@@ -149,6 +157,9 @@ class Loop:
                 for step in range(steps or self.told["steps"]):
                     if equal and step:
                         self._take_over(step, made)
+                    if context.dtype == torch.float64:
+                        then = self.told["learning_rates"][step]
+                        self.rounds |= optimizers.as_tensorflow_rounds(made, then)
                     if trial.rates:
                         _set_rate(made, trial.rates[step])
                     observed = self._step(step, made, equal, trial)
@@ -174,6 +185,9 @@ class Loop:
         rate_then = self.told["learning_rates"][step - 1]
         own = candidate_roles(optimizer)
         live = self.context.tensors()
+        with torch.no_grad():
+            for name in self.left_over():
+                live[name].copy_(self.start[name])
         for role, (arrays, factor) in self.reference_slots(step - 1).items():
             if role not in own or rate_then is None or not factor(rate_then):
                 continue
@@ -206,9 +220,11 @@ class Loop:
                 loss = self._user_step(optimizer, [*x, *y])
             else:
                 loss = self._plain_step(optimizer, x, y, trial)
+        live = self.context.tensors()
+        extra = [name for name in self.left_over() if not torch.equal(live[name], self.start[name])]
         return Observed(
             step, loss * trial.factor, self._complete(watch.seen, parameters), rate, self.snapshot(),
-            self._slots(optimizer), optimizers.count_of(optimizer), notes,
+            self._slots(optimizer), optimizers.count_of(optimizer), extra, notes,
         )  # fmt: skip
 
     @staticmethod

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from tfport.parity.reference.errors import CaptureError, UsageError
@@ -39,9 +40,45 @@ def make(context: Context, told: Mapping[str, Any]) -> tuple[Any, Any]:
         raise CaptureError(
             f"the candidate's optimizer {told.get('factory')} is a {kind}, no torch.optim.Optimizer"
         )
+    if not told.get("factory"):
+        exclude(made, undecayed(context, told["optimizer"]))
     if hasattr(made, "build") and not any(group["params"] for group in made.param_groups):
         made.build(parameters)
     return made, scheduler
+
+
+def undecayed(context: Context, told: Mapping[str, Any]) -> list[torch.Tensor]:
+    """The candidate's tensors of the variables that the reference's optimizer leaves out of its weight decay."""
+    numbers, live = set(told.get("undecayed") or ()), context.tensors()
+    return [live[name] for name, own in context.targets().items() if own and set(own) <= numbers]
+
+
+def exclude(optimizer: Any, tensors: Sequence[torch.Tensor]) -> None:
+    """Leaves tensors out of the weight decay of one of tfport's optimizers."""
+    if tensors and hasattr(optimizer, "exclude_from_weight_decay"):
+        optimizer.exclude_from_weight_decay(var_list=tensors)
+
+
+def as_tensorflow_rounds(optimizer: Any, rate: float | None) -> bool:
+    """Rounds rate and momentum of an optimizer of torch's as TensorFlow's have them for float64 weights too: to float32.
+
+    `rate` is the reference's at this step; one within 1e-6 of it counts as the same. Without this a right port would be
+    1e-8 of the update off. Returns whether anything was rounded.
+    """
+    if hasattr(optimizer, "_rate_now"):  # tfport's own do
+        return False
+    changed = False
+    for group in optimizer.param_groups:
+        for key in ("lr", "momentum"):
+            value = group.get(key)
+            if not isinstance(value, float):
+                continue
+            rounded = float(np.float32(value))
+            if key == "lr" and rate is not None and abs(value - rate) <= 1e-6 * abs(rate):
+                rounded = rate
+            changed |= rounded != value
+            group[key] = rounded
+    return changed
 
 
 def from_factory(context: Context, text: str, parameters: Sequence[torch.Tensor]) -> Any:

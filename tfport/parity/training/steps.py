@@ -46,6 +46,10 @@ def replay_training(
     used = loop.optimizer
     free = Curve(loop, asked)
     loop.follow(free.step, equal=False)
+    if loop.rounds:
+        judge.notes.add(
+            "rate and momentum of the port's optimizer are rounded to float32, as TensorFlow has them"
+        )
     fault = next((_fault(told) for told in per_step if told["in"]), None)
     told = context.entry["training"]
     result: dict[str, Any] = {
@@ -138,6 +142,8 @@ class Judge:
         """One step as a dict: its place of fault (`in`), the worst row of each place and all that differ."""
         loss = self._loss(seen)
         rows = [_row("forward", "dropout", note) for note in seen.notes]
+        extra = "it is trained here, and no weight of the reference belongs to it"
+        rows += [_row("update", name, extra) for name in seen.extra]
         rows += [loss, *self._gradients(seen), *self._weights(seen), *self._slots(seen), *self._rate(seen)]
         differing = [r for r in rows if r["status"] == "differs"]
         place = next((p for p in PLACES if any(r["in"] == p for r in differing)), None)
@@ -190,7 +196,7 @@ class Judge:
             self.loop.reference(seen.step, "weights", self.dense),
             self.wander[seen.step].get("weights"),
         )
-        first = self.loop.first_names()
+        first, live = self.loop.first_names(), self.context.parameters_of()
         rows = []
         for name, found in seen.weights.items():
             numbers = [i for i in self.targets[name] if self.told["weights"][seen.step][i]]
@@ -198,7 +204,13 @@ class Judge:
                 continue
             far = None if spread is None else worst([spread[i] for i in numbers])
             row = self._updated(name, wanted[name], found, far)
-            rows.append(row | {"in": "update" if set(numbers) & self.trained else "statistics"})
+            trained = bool(set(numbers) & self.trained)
+            if not trained and name in live and row["status"] == "differs":
+                trained, row["reason"] = (
+                    True,
+                    f"it is trained here, and not in the reference: {row['reason']}",
+                )
+            rows.append(row | {"in": "update" if trained else "statistics"})
         return rows
 
     def _updated(self, name: str, wanted: np.ndarray, found: np.ndarray, far: float | None) -> dict[str, Any]:

@@ -110,6 +110,42 @@ def of_mode(loop: Loop) -> Iterator[Proposal]:
                 yield Proposal("train/eval mode", Trial(around=_mode(mode, name)), told)
 
 
+def of_frozen(loop: Loop) -> Iterator[Proposal]:
+    """Parameters frozen that the reference does not train or does not have; trained that it trains."""
+    context, trained = loop.context, set(loop.context.variables["trained"])
+    names = loop.left_over()
+    if names:
+        why = "torch's LSTM and GRU have two biases where Keras has one"
+        why = f" ({why})" if all(".bias_hh_l" in f".{name}" for name in names) else ""
+        said = f"with {', '.join(names)} frozen it agrees{why}"
+        yield Proposal("a parameter too many", Trial(around=_needing(names, False)), said)
+    live, targets = context.parameters_of(), context.targets()
+    for names, needs, word in (
+        ([n for n in live if targets.get(n) and not set(targets[n]) & trained], False, "frozen"),
+        ([n for n, own in targets.items() if set(own) & trained and n not in live], True, "trained"),
+    ):
+        parts = dict(context.module.named_parameters()) if context.module is not None else {}
+        names = [name for name in names if name in parts]
+        if names:
+            said = f"with {', '.join(names[:4])}{' ...' * (len(names) > 4)} {word} it agrees, as in the reference"
+            yield Proposal("what is trained", Trial(around=_needing(names, needs)), said)
+
+
+def _needing(names: list[str], needs: bool) -> Any:
+    @contextlib.contextmanager
+    def around(context: Context) -> Iterator[None]:
+        parts = [context.tensors()[name] for name in names]
+        for part in parts:
+            part.requires_grad_(needs)
+        try:
+            yield
+        finally:
+            for part in parts:
+                part.requires_grad_(not needs)
+
+    return around
+
+
 def _mode(mode: bool, only: str | None = None) -> Any:
     @contextlib.contextmanager
     def around(context: Context) -> Iterator[None]:
@@ -139,9 +175,8 @@ def _norms(context: Context) -> dict[str, Any]:
 
 def _told(loop: Loop, setting: str) -> dict[str, float]:
     """The reference's setting of each of the candidate's modules: by the record, else where all agree."""
-    layers = [
-        e for e in loop.context.entry.get("layers", []) if isinstance(e.get("config", {}).get(setting), float)
-    ]
+    recorded = loop.context.entry.get("layers") or loop.told.get("norms") or []
+    layers = [e for e in recorded if isinstance(e.get("config", {}).get(setting), float)]
     by_name = {key: e["config"][setting] for e in layers for key in (e["name"], e["attribute"]) if key}
     models = loop.context.record.get("models") or {}
     module = loop.context.module

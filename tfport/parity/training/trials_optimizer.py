@@ -27,6 +27,7 @@ CAUSE = {
     "momentum": "momentum", "beta_1": "momentum", "beta_2": "decay of the second moment",
     "rho": "decay of the second moment", "learning_rate": "learning rate", "clipnorm": "gradient clipping",
     "global_clipnorm": "gradient clipping", "clipvalue": "gradient clipping", "dampening": "momentum",
+    "use_ema": "moving average of the weights", "gradient_accumulation_steps": "gradient accumulation",
 }  # fmt: skip
 _ADAM = ("place of epsilon", "epsilon beside the root of the uncorrected average")
 FORM = {
@@ -44,7 +45,7 @@ FORM = {
 CLIPS = ("clipnorm", "global_clipnorm", "clipvalue")
 OFF = {"weight_decay": 0.0, "momentum": 0.0, "nesterov": False, "centered": False, "amsgrad": False, "clipnorm": None,
        "global_clipnorm": None, "clipvalue": None, "initial_accumulator_value": 0.0,
-       "dampening": 0.0}  # fmt: skip
+       "dampening": 0.0, "use_ema": False, "gradient_accumulation_steps": None}  # fmt: skip
 
 
 def proposals(loop: Loop, result: Mapping[str, Any]) -> Iterator[Proposal]:
@@ -64,7 +65,12 @@ def proposals(loop: Loop, result: Mapping[str, Any]) -> Iterator[Proposal]:
     if foreign:
         kept = {k: own.get(k, OFF.get(k)) for k in apart}
         has = f"(the candidate has {_package(used)} {type(used).__name__})"
-        yield Proposal(cause, _replaced(loop, kept), f"with {form} it agrees {has}")
+        if _is_coupled(used) and wanted.get("weight_decay"):
+            cause = "weight decay"
+            form = f"weight decay taken off the weight, not added to the gradient, and {form}"
+        yield Proposal(
+            cause, _replaced(loop, kept, _groups_without_decay(used)), f"with {form} it agrees {has}"
+        )
     yield from clipping(loop, clips)
     for pair in itertools.combinations(settable.items(), 2):
         yield _setting(dict(pair), own)
@@ -75,6 +81,10 @@ def proposals(loop: Loop, result: Mapping[str, Any]) -> Iterator[Proposal]:
     if apart:
         cause = " and ".join(dict.fromkeys(CAUSE[k] for k in apart))
     parts = [f"{k}={_show(v)} (the candidate has {_show(own.get(k, OFF.get(k)))})" for k, v in apart.items()]
+    other = _decay_left_out(loop, used) if wanted.get("weight_decay") else ""
+    if other:
+        parts.append(other)
+        cause = "weight decay" if not apart else f"weight decay and {cause}"
     said = (
         " and ".join([*([form] if foreign else []), *parts])
         or f"the reference's {told['optimizer']['class']}"
@@ -138,6 +148,8 @@ def optimizer_settings(optimizer: Any) -> dict[str, Any]:
     from tfport.compat.optimizers_v1 import V1Optimizer
 
     found = optimizers.hyperparameters(optimizer)
+    if _decay_of(optimizer):
+        found["weight_decay"] = _decay_of(optimizer)
     if isinstance(optimizer, V1Optimizer):
         for key, value in vars(optimizer).items():
             name = NAMES.get(key.lstrip("_"), key.lstrip("_"))
@@ -201,11 +213,51 @@ def _setting(values: Mapping[str, Any], own: Mapping[str, Any]) -> Proposal:
     return Proposal(causes, Trial(optimizer=apply), f"with {shown} it agrees (the candidate has {has})")
 
 
-def _replaced(loop: Loop, values: Mapping[str, Any]) -> Trial:
-    """The reference's optimizer as tfport has it, some settings being the candidate's."""
+def _is_coupled(optimizer: Any) -> bool:
+    """Whether an optimizer of torch's adds its weight decay to the gradient."""
+    group = optimizer.param_groups[0]
+    told = type(optimizer).__name__ == "AdamW" or group.get("decoupled_weight_decay")
+    return _package(optimizer) == "torch.optim's" and not told and bool(_decay_of(optimizer))
+
+
+def _decay_of(optimizer: Any) -> float:
+    """The largest weight decay of any group."""
+    return max((float(group.get("weight_decay") or 0.0) for group in optimizer.param_groups), default=0.0)
+
+
+def _decay_left_out(loop: Loop, used: Any) -> str:
+    """In words, where reference and candidate leave out other weights of the weight decay; "" where they do not."""
+    wanted = optimizers.undecayed(loop.context, loop.told["optimizer"])
+    live = loop.context.parameters_of()
+    if hasattr(used, "_undecays"):
+        has = [p for p in live.values() if used._undecays(p)]
+    else:
+        has = _groups_without_decay(used)
+    ids = {id(p) for p in wanted}
+    if ids == {id(p) for p in has}:
+        return ""
+    names = [name for name, p in live.items() if id(p) in ids]
+    some = f"{', '.join(names[:3])}{' ...' * (len(names) > 3)}" if names else "nothing"
+    return f"weight decay that leaves out {some} (the candidate's leaves out {len(has)} of {len(live)})"
+
+
+def _groups_without_decay(optimizer: Any) -> list[torch.Tensor]:
+    """The parameters that the candidate leaves out of its weight decay, by groups of their own."""
+    if not _decay_of(optimizer):
+        return []
+    return [p for group in optimizer.param_groups if not group.get("weight_decay") for p in group["params"]]
+
+
+def _replaced(loop: Loop, values: Mapping[str, Any], kept: list[torch.Tensor] | None = None) -> Trial:
+    """The reference's optimizer as tfport has it, some settings being the candidate's.
+
+    `kept` are the parameters without weight decay; the reference's unless given.
+    """
 
     def apply(optimizer: Any) -> Any:
         made = optimizers.counterpart(loop.told["optimizer"], **_spelled(loop.told["optimizer"], values))
+        told = loop.told["optimizer"]
+        optimizers.exclude(made, optimizers.undecayed(loop.context, told) if kept is None else kept)
         made.build(list(loop.context.parameters_of().values()))
         return made
 
@@ -238,7 +290,12 @@ def clipping(loop: Loop, configured: list[str]) -> Iterator[Proposal]:
     if not loop.told["gradients"][0]:
         return
     config, calls = loop.told["optimizer"]["config"], clip_calls(loop)
-    bounds = [float(config[k]) for k in configured] or sorted({c for _, c in calls})
+    if calls:
+        said = "with clip_grad_norm_ as TensorFlow clips it agrees: torch adds 1e-6 to the norm"
+        yield Proposal("gradient clipping", Trial(around=_as_tensorflow_clips), said)
+    bounds = [float(config[k]) for k in configured] or sorted(
+        {float(bound) for _, bound in loop.told.get("clips") or calls}
+    )
     for bound in bounds[:2]:
         for kind, words in (("global_clipnorm", "by the norm of all gradients together"),
                             ("clipnorm", "each gradient by its own norm"),
@@ -273,23 +330,48 @@ def clip_calls(loop: Loop) -> list[tuple[str, float]]:
 
 
 @contextlib.contextmanager
+def _as_tensorflow_clips(context: Context) -> Iterator[None]:
+    def clip(parameters: Any, bound: float, *args: Any, **kw: Any) -> torch.Tensor:
+        held = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
+        gradients = [p.grad for p in held if p.grad is not None]
+        norm = torch.sqrt(torch.stack([g.square().sum() for g in gradients]).sum())
+        for gradient in gradients:
+            gradient.mul_(bound / norm.clamp(min=bound))
+        return norm
+
+    with _in_place_of({"clip_grad_norm_": lambda before: clip}, context):
+        yield
+
+
+@contextlib.contextmanager
 def _listening(context: Context, calls: list[tuple[str, float]]) -> Iterator[None]:
+    def listener(name: str) -> Callable[[Any], Any]:
+        def around(before: Any) -> Any:
+            def heard(parameters: Any, bound: float, *args: Any, **kw: Any) -> Any:
+                calls.append((name, float(bound)))
+                return before(parameters, bound, *args, **kw)
+
+            return heard
+
+        return around
+
+    with _in_place_of({n: listener(n) for n in ("clip_grad_norm_", "clip_grad_value_")}, context):
+        yield
+
+
+@contextlib.contextmanager
+def _in_place_of(made: Mapping[str, Callable[[Any], Any]], context: Context) -> Iterator[None]:
+    """Puts others in the place of torch's clipping functions, wherever the candidate's file has them."""
     places: list[Any] = [torch.nn.utils, torch.nn.utils.clip_grad, context.user]
     restore: list[tuple[Any, str, Any]] = []
-    for name in ("clip_grad_norm_", "clip_grad_value_"):
+    for name, make in made.items():
         before = getattr(torch.nn.utils, name)
-
-        def heard(
-            parameters: Any, bound: float, *args: Any, _name: str = name, _do: Any = before, **kw: Any
-        ) -> Any:
-            calls.append((_name, float(bound)))
-            return _do(parameters, bound, *args, **kw)
-
+        other = make(before)
         for place in places:
             for key, value in list(vars(place).items()):
                 if value is before:
                     restore.append((place, key, value))
-                    setattr(place, key, heard)
+                    setattr(place, key, other)
     try:
         yield
     finally:
