@@ -57,6 +57,58 @@ def step(model, optimizer, x, y):
     return loss
 
 
+def halves(model, optimizer, x, y):
+    total, losses = None, []
+    for part in (slice(0, 4), slice(4, 8)):
+        with tf.GradientTape() as tape:
+            losses.append(tf.reduce_mean(tf.square(y[part] - model(x[part], training=True))) / 2.0)
+        found = tape.gradient(losses[-1], model.trainable_variables)
+        total = found if total is None else [a + b for a, b in zip(total, found)]
+    optimizer.apply_gradients(zip(total, model.trainable_variables))
+    return losses[0] + losses[1]
+
+
+class Pair(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.maker, self.judge = layers.Dense(6, activation="tanh", name="maker"), layers.Dense(1, name="judge")
+
+    def call(self, z):
+        return self.judge(self.maker(z))
+
+
+makers = {}
+
+
+def adversaries(model, z, real):
+    if id(model) not in makers:
+        makers[id(model)] = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.2)
+    first, second = makers[id(model)]
+    with tf.GradientTape(persistent=True) as tape:
+        fake = model.maker(z)
+        made, seen = model.judge(fake), model.judge(real)
+        maker_loss = tf.reduce_mean(tf.math.softplus(-made))
+        judge_loss = tf.reduce_mean(tf.math.softplus(-seen)) + tf.reduce_mean(tf.math.softplus(made))
+    ours, theirs = model.maker.trainable_variables, model.judge.trainable_variables
+    steps = tape.gradient(maker_loss, ours), tape.gradient(judge_loss, theirs)
+    first.apply_gradients(zip(steps[0], ours))
+    second.apply_gradients(zip(steps[1], theirs))
+    return maker_loss + judge_loss
+
+
+def noise(count):
+    source = np.random.default_rng(1)
+    for _ in range(count):
+        yield source.standard_normal((8, 6)).astype("float32"), source.standard_normal((8, 6)).astype("float32")
+
+
+def whole(model, optimizer, x, y):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(y - model(x, training=True)))
+    optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
+    return loss
+
+
 def own(model, x, y):
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(y - model(x)))
@@ -66,6 +118,7 @@ def own(model, x, y):
 """
 TWIN = """
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -118,6 +171,49 @@ def step(model, optimizer, x, y):
     return loss
 
 
+def halves(model, optimizer, x, y):
+    optimizer.zero_grad()
+    losses = []
+    for part in (slice(0, 4), slice(4, 8)):
+        losses.append((y[part] - model(x[part])).square().mean() / 2)
+        losses[-1].backward()
+    optimizer.step()
+    return losses[0] + losses[1]
+
+
+def whole(model, optimizer, x, y):
+    optimizer.zero_grad()
+    losses = [(y[part] - model(x[part])).square().mean() / 2 for part in (slice(0, 4), slice(4, 8))]
+    for loss in losses:
+        loss.backward()
+    optimizer.step()
+    return losses[0] + losses[1]
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.maker, self.judge = nn.Linear(6, 6), nn.Linear(6, 1)
+
+    def forward(self, z):
+        return self.judge(torch.tanh(self.maker(z)))
+
+
+def adversaries(model, z, real):
+    first = torch.optim.SGD(model.maker.parameters(), lr=0.1)
+    second = torch.optim.SGD(model.judge.parameters(), lr=0.2)
+    fake = torch.tanh(model.maker(z))
+    judge_loss = F.softplus(-model.judge(real)).mean() + F.softplus(model.judge(fake.detach())).mean()
+    maker_loss = F.softplus(-model.judge(fake)).mean()
+    first.zero_grad()
+    maker_loss.backward()  # reaches the judge too, which is then cleared
+    second.zero_grad()
+    judge_loss.backward()
+    first.step()
+    second.step()
+    return maker_loss + judge_loss
+
+
 def own(model, x, y):
     loss = (y - model(x)).square().mean()
     with torch.no_grad():
@@ -133,6 +229,9 @@ JOBS = {
     "frozen": ["frozen", *X, "--optimizer", "sgd"],
     "words": ["words", "--input", "8x5:int32<7", "--optimizer", "SGD(0.05)"],
     "step": ["net", *PAIRS, "--optimizer", "sgd", "--train-step", "step"],
+    "halves": ["net", *PAIRS, "--optimizer", "SGD(0.1)", "--train-step", "halves"],
+    "whole": ["net", *PAIRS, "--optimizer", "SGD(0.1)", "--train-step", "whole"],
+    "adversaries": ["Pair", "--input", "8x6", "--batches", "net.py:noise", "--train-step", "adversaries"],
     "own": ["net", *PAIRS, "--train-step", "own"],  # the file has a function called sgd, as the default is
 }
 FAULTS = {
@@ -146,6 +245,13 @@ FAULTS = {
                     "with clipping by the norm of all gradients together at 0.1 it agrees"),
     "clipped elsewhere": ("step", ("(model.parameters(), 0.1)", "(model.parameters(), 0.2)"), ("update", "wide.weight"),
                           "with clipping by the norm of all gradients together at 0.1 it agrees"),
+    "one half": ("halves", ("        losses[-1].backward()\n", "    losses[-1].backward()\n"), ("update", "wide.weight"),
+                 "the loss agrees and the weight does not, no gradient was compared"),
+    "half of the whole": ("whole", ("    for loss in losses:\n        loss.backward()\n", "    losses[0].backward()\n"),
+                          ("gradient", "head.bias"), "the loss agrees and the gradient does not"),
+    "rate of the judge": ("adversaries", ("lr=0.2", "lr=0.25"), ("update", "judge.weight"), "the gradient agrees"),
+    "maker through the judge": ("adversaries", ("model.judge(fake)).mean()", "model.judge(fake.detach() + 0 * fake)).mean()"),
+                                ("gradient", "maker.bias"), "the loss agrees and the gradient does not"),
     "epsilon": ("net", ("eps=1e-3", "eps=1e-5"), ("forward", "loss"), "with eps=0.001 it agrees (norm has 1e-05)"),
 }  # fmt: skip
 

@@ -65,7 +65,7 @@ class Steps:
         self.path = self.run.path
         self.of = of
         self.start = training.arrays()
-        self.clips = ClipWatch(self.tf)
+        self.clips, self.repeated = ClipWatch(self.tf), set()
         self.slices = set()  # numbers of variables whose gradient came as slices, some of them of one row
         self.layers = sublayers(training.model) if is_keras(training.model) else []
         noisy = [x.name for x in self.layers if type(x).__name__ in NOT_MASKED]
@@ -311,7 +311,7 @@ class Steps:
         give = [tf.constant(a) for a in x], [tf.constant(a) for a in y]
         feed = None if told is None else told["gradients"]
         rate = rate_of(optimizer)
-        tape_watch = TapeWatch(tf, t.variables, feed, dense)
+        tape_watch = TapeWatch(tf, t.variables, feed, dense, (self.of or self).repeated)
         with tape_watch:
             if self.user:
                 with self.clips:
@@ -321,6 +321,7 @@ class Steps:
         array = np.asarray(loss.numpy() if hasattr(loss, "numpy") else loss)
         if array.size != 1:
             raise CaptureError("--steps: the loss is not a scalar, its shape is %s" % list(array.shape))
+        self.repeated |= tape_watch.repeated
         self.slices |= tape_watch.slices & set(t.trained)
         found = {i: g for i, g in tape_watch.found.items() if i in set(t.trained)}
         return {"loss": np.asarray(array, np.float64).reshape(()), "gradients": found, "rate": rate,
@@ -379,7 +380,7 @@ class Steps:
         told = {
             "steps": self.count, "loss": self.loss, "optimizer": self.optimizer, "train_step": self.options.train_step,
             "factory": self.options.optimizer if self.factory else None, "batches": [], "targets": [], "gradients": [],
-            "norms": self.norms(), "clips": self.clips.found, "penalties": list(self.penalties),
+            "repeated": sorted(self.repeated), "norms": self.norms(), "clips": self.clips.found, "penalties": list(self.penalties),
             "regularizers": {str(i): r for i, r in regularized.items()},
             "weights": [], "slots": [], "masks": [], "iterations": [s["iterations"] for s in steps],
             "learning_rates": [s["rate"] for s in steps], "wander": None,

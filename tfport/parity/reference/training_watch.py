@@ -10,10 +10,14 @@ NOT_MASKED = ("AlphaDropout", "GaussianNoise")
 
 
 class TapeWatch:
-    """While open, notes the gradients that a tape gives for variables, and hands out `feed` in their place."""
+    """While open, notes the gradients that a tape gives for variables, and hands out `feed` in their place.
 
-    def __init__(self, tf, variables, feed, dense=False):
+    Those of variables in `repeated`, which a step is known to take more than once, are left as they are.
+    """
+
+    def __init__(self, tf, variables, feed, dense=False, repeated=()):
         self.tf, self.feed, self.dense, self.found, self.slices = tf, feed, dense, {}, set()
+        self.repeated = set(repeated)  # numbers of variables whose gradient is taken more than once
         self.numbers = {}
         for i, v in enumerate(variables):
             self.numbers[id(v)] = i
@@ -40,8 +44,14 @@ class TapeWatch:
         number = self.numbers.get(id(source))
         if number is None:
             return gradient
+        if self.found.get(number) is not None and gradient is not None:
+            self.repeated.add(number)
         self.found[number] = dense(gradient, self.tf)
-        fed = None if self.feed is None or gradient is None else self.feed.get(number)
+        fed = (
+            None
+            if self.feed is None or gradient is None or number in self.repeated
+            else self.feed.get(number)
+        )
         if isinstance(gradient, self.tf.IndexedSlices):
             rows = np.asarray(gradient.indices.numpy())
             if len(np.unique(rows)) < len(rows):

@@ -121,6 +121,11 @@ class Loop:
             self._bytes += size
         return self._moved[key]
 
+    def repeated(self) -> frozenset[str]:
+        """The parameters whose gradient the reference takes more than once in a step: only their weights compare."""
+        numbers = set(self.told.get("repeated") or ())
+        return frozenset(name for name, own in self.context.targets().items() if set(own) & numbers)
+
     def left_over(self) -> list[str]:
         """The parameters that no weight of the reference belongs to."""
         targets = self.context.targets()
@@ -214,7 +219,8 @@ class Loop:
             for parameter in parameters.values():
                 parameter.grad = None
         final = trial.final(feed) if trial.final and feed is not None else None
-        watching = Watch(parameters, optimizer, feed, trial.factor * trial.gradient_factor, final)
+        factor = trial.factor * trial.gradient_factor
+        watching = Watch(parameters, optimizer, feed, factor, final, self.repeated())
         with watching as watch, fed(context, self.told["masks"][step], notes):
             if self.user:
                 loss = self._user_step(optimizer, [*x, *y])

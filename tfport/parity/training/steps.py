@@ -10,7 +10,7 @@ import numpy as np
 from tfport.parity.training import optimizers
 from tfport.parity.training.context import Arrays, Context
 from tfport.parity.training.gradients import is_noise, worst
-from tfport.parity.training.limits import GRADIENT, Tolerance, compared, limit, scale_of
+from tfport.parity.training.limits import GRADIENT, UNITS, Tolerance, compared, limit, scale_of
 from tfport.parity.training.loop import Loop, Observed
 from tfport.parity.training.slots import candidate_roles, reference_roles
 
@@ -98,6 +98,8 @@ def _reason(result: Mapping[str, Any]) -> str:
             "statistics": "the gradients agree and the running statistics do not",
             "update": "the gradient agrees and the weight does not: the optimizer is at fault",
         }[fault["in"]]
+        if fault["in"] == "update" and not result["per_step"][fault["step"]]["compared"]["gradient"]:
+            blame = "the loss agrees and the weight does not, no gradient was compared"
         return f"training, step {fault['step'] + 1}: {blame}: {fault['parameter']}: {fault['reason']}"
     if left:
         a, b = left["candidate"], left["reference"]
@@ -168,17 +170,25 @@ class Judge:
         return max((scale_of(self.context.array(k)) for k in keys), default=0.0)
 
     def _gradients(self, seen: Observed) -> list[dict[str, Any]]:
-        told = self.told["gradients"][seen.step]
+        told, repeated = self.told["gradients"][seen.step], self.loop.repeated()
+        if repeated:
+            names = ", ".join(sorted(repeated)[:3]) + " ..." * (len(repeated) > 3)
+            self.notes.add(
+                f"gradients of {names} are taken several times in a step: their weights are compared alone"
+            )
         if not told or not seen.gradients:
             side = "the candidate's" if told else "the reference's"
-            self.notes.add(f"gradients are not compared: {side} step shows none to an optimizer or a tape")
+            if not repeated:
+                self.notes.add(
+                    f"gradients are not compared: {side} step shows none to an optimizer or a tape"
+                )
             return []
         wanted = self.loop.reference(seen.step, "gradients")
         around, spread = self.gradient_scale(seen.step), self.wander[seen.step].get("gradients")
         first = self.loop.first_names()
         rows = []
         for name, numbers in self.targets.items():
-            if not set(numbers) & self.trained or first.get(name) != name:
+            if not set(numbers) & self.trained or first.get(name) != name or name in repeated:
                 continue
             if name not in seen.gradients:
                 reason = "it requires no gradient, and is trained in the reference"
@@ -196,6 +206,7 @@ class Judge:
             self.loop.reference(seen.step, "weights", self.dense),
             self.wander[seen.step].get("weights"),
         )
+        repeated = self.loop.repeated()
         first, live = self.loop.first_names(), self.context.parameters_of()
         rows = []
         for name, found in seen.weights.items():
@@ -203,7 +214,8 @@ class Judge:
             if not numbers or name not in wanted or first.get(name) != name:
                 continue
             far = None if spread is None else worst([spread[i] for i in numbers])
-            row = self._updated(name, wanted[name], found, far)
+            known = name in seen.gradients and name not in repeated
+            row = self._updated(name, wanted[name], found, far, known)
             trained = bool(set(numbers) & self.trained)
             if not trained and name in live and row["status"] == "differs":
                 trained, row["reason"] = (
@@ -213,8 +225,12 @@ class Judge:
             rows.append(row | {"in": "update" if trained else "statistics"})
         return rows
 
-    def _updated(self, name: str, wanted: np.ndarray, found: np.ndarray, far: float | None) -> dict[str, Any]:
-        return compared(name, wanted, found, self.dtype, far, self.asked, slack=self.slack, units=UPDATE)
+    def _updated(
+        self, name: str, wanted: np.ndarray, found: np.ndarray, far: float | None, known: bool
+    ) -> dict[str, Any]:
+        """One weight after the step; where its gradient was not `known`, the rounding of that counts too."""
+        units = UPDATE if known else UNITS
+        return compared(name, wanted, found, self.dtype, far, self.asked, slack=self.slack, units=units)
 
     def _slots(self, seen: Observed) -> list[dict[str, Any]]:
         optimizer = self.loop.optimizer

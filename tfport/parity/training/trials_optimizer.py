@@ -84,7 +84,7 @@ def proposals(loop: Loop, result: Mapping[str, Any]) -> Iterator[Proposal]:
     other = _decay_left_out(loop, used) if wanted.get("weight_decay") else ""
     if other:
         parts.append(other)
-        cause = "weight decay" if not apart else f"weight decay and {cause}"
+        cause = cause if "weight_decay" in apart else f"weight decay and {cause}" if apart else "weight decay"
     said = (
         " and ".join([*([form] if foreign else []), *parts])
         or f"the reference's {told['optimizer']['class']}"
