@@ -216,8 +216,8 @@ def verify_command(
     from tfport.parity.verification import Plan, kind_of, verify, verify_scripts
 
     for name in ("rtol", "atol"):
-        if options[name] is not None and not options[name] >= 0:
-            raise click.UsageError(f"--{name} {options[name]}: a tolerance is a number of at least 0")
+        if options[name] is not None and not 0 <= options[name] < float("inf"):
+            raise click.UsageError(f"--{name} {options[name]}: a tolerance is a finite number of at least 0")
     _check(options)
     if script:
         _refuse(UNSCRIPTED, "--script runs both files as they are and compares what they print")

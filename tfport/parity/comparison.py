@@ -132,8 +132,8 @@ def compare(
     that is neither a number, a tensor, a string nor None, ValueError for a negative tolerance.
     """
     for option, tolerance in (("rtol", rtol), ("atol", atol)):
-        if tolerance is not None and not tolerance >= 0:
-            raise ValueError(f"{option}={tolerance}: a tolerance is a number of at least 0")
+        if tolerance is not None and not 0 <= tolerance < float("inf"):
+            raise ValueError(f"{option}={tolerance}: a tolerance is a finite number of at least 0")
     wanted, given = _named(reference), _named(candidate)
     result = Comparison()
     for name, value in wanted.items():
@@ -238,14 +238,10 @@ def _exact(result: TensorComparison, a: np.ndarray, b: np.ndarray) -> None:
         wrong = np.asarray(p != q)
         count = int(np.count_nonzero(wrong))
         result.differing += count
-        gap = wrong.astype(np.float64)
-        if count and numeric:
-            gap = np.where(
-                wrong,
-                np.maximum(np.abs(p.astype(np.float64) - q.astype(np.float64)), np.finfo(float).tiny),
-                0.0,
-            )
-        if count and float(gap.max()) > far:
+        if not count:
+            continue
+        gap = _integer_gaps(p, q) if numeric else wrong
+        if float(gap.max()) > far:
             far, at = float(gap.max()), start + int(gap.argmax())
     if numeric:
         result.scale = scale_of(a).largest
@@ -256,6 +252,16 @@ def _exact(result: TensorComparison, a: np.ndarray, b: np.ndarray) -> None:
         result.max_abs = far
         result.max_rel = far / result.scale if result.scale else float("inf")
     _say(result)
+
+
+def _integer_gaps(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """|p - q| of integers or booleans, exactly: as uint64, beyond which there is only int64 against large uint64."""
+    if np.uint64 in (p.dtype, q.dtype) and p.dtype != q.dtype:
+        p, q = p.astype(object), q.astype(object)
+        return np.abs(p - q).astype(np.float64)  # type: ignore[no-any-return]
+    wide = np.uint64 if p.dtype == np.uint64 else np.int64
+    p, q = p.astype(wide), q.astype(wide)
+    return (np.maximum(p, q) - np.minimum(p, q)).view(np.uint64)
 
 
 def _close(
