@@ -74,7 +74,7 @@ def scale_of(a: np.ndarray) -> Scale:
 def _extent(a: np.ndarray, below: float) -> float:
     """The largest finite |value| under `below`; 0 where there is none."""
     largest = 0.0
-    wide = {"c": np.complex128, "f": a.dtype}.get(a.dtype.kind, np.float64)
+    wide = {"c": np.dtype("complex128"), "f": a.dtype}.get(a.dtype.kind, np.dtype("float64"))
     for _, (part,) in pieces(a):
         with np.errstate(all="ignore"):
             sizes = np.abs(part.astype(wide, copy=False))

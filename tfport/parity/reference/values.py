@@ -106,7 +106,7 @@ def _owners(x, name, owners):
 
 
 def _flatten(x, name, leaves):
-    parts = _parts_of_tensor(x)
+    parts = tensor_parts(x)
     if isinstance(x, Value):
         _leaf(leaves, name, x)
     elif parts is not None:
@@ -140,7 +140,7 @@ def _is_mapping(x):
     return hasattr(x, "items") and callable(x.items) and not hasattr(x, "dtype")
 
 
-def _parts_of_tensor(x):
+def tensor_parts(x):
     """The parts of TensorFlow's composite tensors and of torch's sparse ones, under the same names; else None."""
     kind = type(x).__name__
     if kind == "RaggedTensor":
@@ -166,9 +166,7 @@ def _scalars(parts):
         return Value(np.array(parts), "python float")
     values = []
     for part in parts:
-        nested = (
-            isinstance(part, (list, tuple, dict)) or _is_mapping(part) or _parts_of_tensor(part) is not None
-        )
+        nested = isinstance(part, (list, tuple, dict)) or _is_mapping(part) or tensor_parts(part) is not None
         if part is None or nested or len(getattr(part, "shape", ()) or ()):
             return None
         try:
