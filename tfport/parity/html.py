@@ -32,7 +32,7 @@ def write_html(done: Verification | Sequence[Verification], path: str | Path) ->
     from tfport.parity.report import as_json
 
     several = [done] if not isinstance(done, Sequence) else done
-    Path(path).write_text(render([json.loads(as_json(one)) for one in several]), "utf-8")
+    Path(path).write_text(render([json.loads(as_json(one)) for one in several]), "utf-8", "backslashreplace")
 
 
 def render(results: Sequence[Mapping[str, Any]]) -> str:

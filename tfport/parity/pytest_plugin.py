@@ -214,7 +214,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
         page = render(session.results)
         try:
-            Path(session.html).write_text(page, "utf-8")
+            Path(session.html).write_text(page, "utf-8", "backslashreplace")
         except OSError as error:
             write(f"--parity-html {session.html}: {error.strerror}", red=True)
         else:
