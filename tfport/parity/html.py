@@ -114,7 +114,8 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _causes(told: Sequence[Mapping[str, Any]] | None) -> tuple[list[tuple[str, str]], list[str]]:
     """((what it is, what was said) of each cause that made the port agree, what was tried without success)."""
-    fits, tried = {}, {}
+    fits: dict[tuple[str, str], None] = {}
+    tried: dict[str, None] = {}
     for cause in told or []:
         if cause["agrees"]:
             what = f"{cause['cause']} of {cause['layer']}" if cause.get("layer") else cause["cause"]
