@@ -271,7 +271,7 @@ IN_CAPTURE = 'case "$*" in *capture.py*) {what};; *) exec {{python}} "$@";; esac
         ("exit 3", "is no Python; name the one that has TensorFlow"),
         ("echo tfport 2.7", "Python 2.7"),
         (IN_CAPTURE.format(what="exit 3"), "capture ended with status 3"),
-        (IN_CAPTURE.format(what="kill -9 $$"), "capture ended with signal 9"),
+        (IN_CAPTURE.format(what="kill -9 $$"), "capture was ended by SIGKILL: the memory ran out, or somebody ended it"),
         (IN_CAPTURE.format(what="exit 0"), "ended well and wrote no golden folder"),
     ],
     ids=["no TensorFlow", "silent", "fails", "too old", "fails later", "is killed", "writes nothing"],

@@ -103,6 +103,13 @@ def test_missing_extra_and_nothing():
     assert not compare(x, None)
 
 
+def test_none_is_told_by_its_name():
+    x = noise((3, 2))
+    assert compare(x, None).reason == "output: None instead of float32 [3, 2]"
+    assert compare([None, x], [1.0, x]).reason == "output/0: python float [] instead of None"
+    assert compare([None, x], [None, x]) and not compare(None, None)
+
+
 def test_nested_structures_are_named():
     pair = collections.namedtuple("pair", "x y")
     tree = {"a": [noise((2,)), {"b": noise((3,))}], "c": pair(noise((1,)), 2)}

@@ -98,12 +98,11 @@ def _refuse(options: Mapping[str, str], why: str) -> None:
 
 def _write_html(done: Verification, path: str) -> None:
     from tfport.parity.html import write_html
-    from tfport.parity.reference.errors import CaptureError
 
     try:
         write_html(done, path)
     except OSError as error:
-        raise CaptureError(f"--html {path}: {error.strerror}") from None
+        _fail(OSError(f"--html {path}: {error.strerror}"))
 
 
 def _write_script(path: str, update: bool) -> None:
@@ -120,6 +119,12 @@ def _write_script(path: str, update: bool) -> None:
     except OSError as error:
         return _fail(OSError(f"--script {path}: {error.strerror}"))
     click.echo(f"wrote {path}: python {path} REFERENCE -o GOLDEN")
+
+
+def _interrupted(told: str) -> None:
+    """Ends as programs do that Ctrl-C ended: 1 would say that something disagreed."""
+    click.echo(f"tfport: interrupted: {told}", err=True)
+    sys.exit(130)
 
 
 def _fail(error: Exception) -> None:
@@ -163,6 +168,8 @@ def capture_command(
         made = run_capture(plan, output, update=update)
     except CaptureError as error:
         return _fail(error)
+    except KeyboardInterrupt:
+        return _interrupted(f"{output} was not written")
     size = sum(path.stat().st_size for path in made.folder.iterdir())
     for run in made.runs:
         layers = f", {len(run['layers'])} layers" if run.get("layers") else ""
@@ -229,10 +236,10 @@ def verify_command(
     )
     try:
         done = verify_scripts(reference, candidate, plan) if script else verify(plan)
-        if html:
-            _write_html(done, html)
     except CaptureError as error:
         return _fail(error)
+    except KeyboardInterrupt:
+        return _interrupted("not everything was compared")
     if form == "json":
         from tfport.parity.report import as_json
 
@@ -243,4 +250,6 @@ def verify_command(
         from tfport.parity.report import print_table
 
         print_table(done, Console(width=None if sys.stdout.isatty() else 160, highlight=False))
+    if html:
+        _write_html(done, html)
     sys.exit(done.exit_status)

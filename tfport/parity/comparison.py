@@ -178,6 +178,10 @@ def compare_values(
     """
     a, b = reference.array, candidate.array
     result = TensorComparison(name, "equal", "", a.shape, reference.dtype, b.shape, candidate.dtype)
+    if "none" in (reference.dtype, candidate.dtype) and reference.dtype != candidate.dtype:
+        result.status = "missing" if candidate.dtype == "none" else "extra"
+        result.reason = f"{_kind_of(candidate)} instead of {_kind_of(reference)}"
+        return result
     if a.shape != b.shape:
         result.status, result.reason = "shape", f"shape {list(b.shape)} instead of {list(a.shape)}"
         return result
@@ -201,6 +205,10 @@ def compare_values(
         also = f"; {result.reason}" if result.reason else ""
         result.status, result.reason = "dtype", drift + also
     return result
+
+
+def _kind_of(value: Value) -> str:
+    return "None" if value.dtype == "none" else f"{value.dtype} {list(value.array.shape)}"
 
 
 def _drift(reference: Value, candidate: Value) -> str:
