@@ -1,5 +1,6 @@
 """What is on the disk when a capture is interrupted, fails or replaces an older golden: the old one or the new, whole."""
 
+import errno
 import json
 import os
 import signal
@@ -99,6 +100,30 @@ def test_an_interrupt_ends_the_other_process(deaf, monkeypatch):
     with process, pytest.raises(KeyboardInterrupt):
         processes.ended(process, "capture")
     assert process.returncode == (-signal.SIGKILL if deaf else -signal.SIGINT)
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    """Also where it is the one of the temporary files; of a page no half is left."""
+    from pathlib import Path
+
+    from click.testing import CliRunner
+
+    from tfport.parity.cli_verify import capture_command
+    from tfport.parity.html import save
+
+    write = Path.write_text
+
+    def full(path, text, *rest):
+        write(path, text[:10], *rest)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    (tmp_path / "model.py").write_text("def f():\n    return 1\n")
+    monkeypatch.setattr(Path, "write_text", full)
+    done = CliRunner().invoke(capture_command, [f"{tmp_path / 'model.py'}:f", "-o", str(tmp_path / "g")])
+    assert done.exit_code == 2 and "No space left on device" in done.output and done.output.count("\n") == 1
+    with pytest.raises(OSError, match="No space"):
+        save("a page of many words", tmp_path / "page.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.py"]
 
 
 def test_control_c_is_no_disagreement(tmp_path):

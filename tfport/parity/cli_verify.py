@@ -166,7 +166,7 @@ def capture_command(
     plan = Plan(reference, dtypes=_listed(dtype, "--dtype", ", ".join(DTYPES)), **options)
     try:
         made = run_capture(plan, output, update=update)
-    except CaptureError as error:
+    except (CaptureError, OSError) as error:  # the latter of a temporary folder that is full or not there
         return _fail(error)
     except KeyboardInterrupt:
         return _interrupted(f"{output} was not written")
@@ -236,7 +236,7 @@ def verify_command(
     )
     try:
         done = verify_scripts(reference, candidate, plan) if script else verify(plan)
-    except CaptureError as error:
+    except (CaptureError, OSError) as error:  # the latter of a temporary folder that is full or not there
         return _fail(error)
     except KeyboardInterrupt:
         return _interrupted("not everything was compared")

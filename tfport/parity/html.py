@@ -32,7 +32,18 @@ def write_html(done: Verification | Sequence[Verification], path: str | Path) ->
     from tfport.parity.report import as_json
 
     several = [done] if not isinstance(done, Sequence) else done
-    Path(path).write_text(render([json.loads(as_json(one)) for one in several]), "utf-8", "backslashreplace")
+    save(render([json.loads(as_json(one)) for one in several]), path)
+
+
+def save(page: str, path: str | Path) -> None:
+    """Writes a page; raises OSError when it cannot be written, and then leaves no half of it."""
+    path = Path(path)
+    try:
+        path.write_text(page, "utf-8", "backslashreplace")
+    except OSError:
+        if path.is_file():
+            path.unlink(missing_ok=True)
+        raise
 
 
 def render(results: Sequence[Mapping[str, Any]]) -> str:

@@ -210,11 +210,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for stale in dict.fromkeys(result["stale"] for result in session.results if result["stale"]):
         write(stale, yellow=True)
     if session.html and session.results:
-        from tfport.parity.html import render
+        from tfport.parity.html import render, save
 
         page = render(session.results)
         try:
-            Path(session.html).write_text(page, "utf-8", "backslashreplace")
+            save(page, session.html)
         except OSError as error:
             write(f"--parity-html {session.html}: {error.strerror}", red=True)
         else:
