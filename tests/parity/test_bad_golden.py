@@ -96,6 +96,15 @@ def test_a_truncated_file(name, goldens, tmp_path):
     assert name in one_line(folder)
 
 
+@pytest.mark.parametrize("name", ["float32.safetensors", "manifest.json"])
+def test_a_file_that_git_lfs_has_not_fetched(name, goldens, tmp_path):
+    """A checkout without LFS has small texts in their place; a new capture is not the cure."""
+    folder = copy(goldens["cnn"], tmp_path / "g")
+    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n"
+    (folder / name).write_text(text)
+    assert re.search(f"{name} is not here but in Git LFS: git lfs pull", one_line(folder))
+
+
 def test_an_edited_number(goldens, tmp_path):
     folder = copy(goldens["cnn"], tmp_path / "g")
     data = bytearray((folder / "float32.safetensors").read_bytes())

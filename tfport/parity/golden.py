@@ -145,6 +145,18 @@ def _misformed(manifest: Mapping[str, Any]) -> str | None:
     return None
 
 
+LFS = b"version https://git-lfs.github.com/spec/"
+
+
+def _fetched(path: Path) -> None:
+    """Raises CaptureError where a file is the pointer that Git LFS leaves in its place."""
+    with path.open("rb") as file:
+        if file.read(len(LFS)) == LFS:
+            raise CaptureError(
+                f"{path} is not here but in Git LFS: git lfs pull (in a CI, check out with lfs: true)"
+            )
+
+
 def read_golden(folder: str | Path) -> Golden:
     """Opens a golden folder and checks every file; raises CaptureError on anything missing or altered."""
     folder = Path(folder)
@@ -153,6 +165,7 @@ def read_golden(folder: str | Path) -> Golden:
         raise CaptureError(
             f"{folder} is no golden folder: it has no manifest.json (tfport capture makes one)"
         )
+    _fetched(path)
     try:
         manifest = json.loads(path.read_text("utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
@@ -172,6 +185,7 @@ def read_golden(folder: str | Path) -> Golden:
     for name, expected in manifest["sha256"].items():
         if not (folder / name).is_file():
             raise CaptureError(f"{folder / name} is missing: capture again")
+        _fetched(folder / name)
         if sha256(folder / name) != expected:
             raise CaptureError(f"{folder / name} is not what was captured (checksum differs): capture again")
     if not manifest.get("runs"):
