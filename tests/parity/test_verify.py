@@ -398,6 +398,18 @@ def test_scripts(tmp_path):
     assert (status, err) == (0, "") and "agree (15 numbers on 3 lines" in out
 
 
+def test_a_terminal_that_lacks_a_letter(tmp_path):
+    """Names and texts are shown with an escape, and the exit status is that of the comparison."""
+    for name, number in (("a", 0.5), ("b", 0.6)):
+        (tmp_path / f"{name}.py").write_text(
+            f"import sys\nsys.stdout.buffer.write('pr\xe9cision {number}\\n'.encode())\n", "utf-8"
+        )
+    words = ["verify", str(tmp_path / "a.py"), str(tmp_path / "b.py"), "--script"]
+    done = CliRunner(charset="ascii").invoke(commands, words)
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.exception
+    assert r"reference: pr\xe9cision 0.5" in done.stdout
+
+
 def test_scripts_that_differ_or_fail(tmp_path):
     one, two = tmp_path / "one.py", tmp_path / "one_torch.py"
     one.write_text("print('loss', 0.25)\nprint([1, 2])\n")

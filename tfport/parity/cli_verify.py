@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -249,6 +250,8 @@ def verify_command(
 
         from tfport.parity.report import print_table
 
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names that the terminal's encoding lacks
+            sys.stdout.reconfigure(errors="backslashreplace")
         print_table(done, Console(width=None if sys.stdout.isatty() else 160, highlight=False))
     if html:
         _write_html(done, html)
