@@ -218,3 +218,19 @@ def test_a_full_disk_is_told_and_leaves_nothing(script, tmp_path):
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("tfport: ") and "cannot be written: File too large" in last
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "__pycache__") == ["big.py"]
+
+
+@pytest.mark.parametrize("body", ["", "raise ImportError('damaged')"], ids=["imported", "fails"])
+def test_the_collector_rests_while_tensorflow_is_imported(body, tmp_path):
+    """And works again after it, without the objects that the import made."""
+    (tmp_path / "tensorflow.py").write_text(f"import gc\nresting = not gc.isenabled()\n{body}\n")
+    code = (
+        "import contextlib, gc\n"
+        "from tfport.parity.reference.environment import import_tensorflow\n"
+        "from tfport.parity.reference.errors import CaptureError\n"
+        "with contextlib.suppress(CaptureError):\n"
+        "    assert import_tensorflow().resting and gc.get_freeze_count() > 1000\n"
+        "assert gc.isenabled()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)

@@ -7,6 +7,7 @@ devices; for each pair of them one safetensors file and an entry in `result.json
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import os
@@ -469,8 +470,11 @@ def called(module: Any) -> Callable[..., Any]:
 def main(argv: list[str]) -> int:
     """`python -m tfport.parity.replay`: reads the path of a request from stdin; 0 when `result.json` was written."""
     sys.meta_path.insert(0, NoTensorFlow())
+    gc.disable()  # torch's objects stay: to look at them while they are made is a tenth of this import
     import torch  # noqa: F401  # while the capture runs
 
+    gc.enable()
+    gc.freeze()
     path = argv[0] if argv else sys.stdin.readline().strip()
     if not path:  # nothing could be captured
         return 0
