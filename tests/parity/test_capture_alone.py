@@ -37,7 +37,7 @@ TENSORFLOW_1_15 = {
     "errors.FailedPreconditionError", "errors.InvalidArgumentError", "executing_eagerly", "float32.as_datatype_enum",
     "float64.as_datatype_enum", "function", "import_graph_def", "keras.backend.set_value", "keras.losses",
     "keras.losses.get", "keras.optimizers", "keras.optimizers.schedules", "make_ndarray", "make_tensor_proto",
-    "math.log", "maximum", "nest.flatten", "nest.pack_sequence_as", "nn.log_softmax",
+    "math.log", "maximum", "nest.flatten", "nest.map_structure", "nest.pack_sequence_as", "nn.log_softmax",
     "nn.sigmoid_cross_entropy_with_logits", "one_hot", "ones_like", "random", "reduce_mean", "reduce_sum",
     "saved_model.load", "square", "float32", "keras", "config", "compat.v1", "compat.v1.keras.backend", "zeros_like",
     "stop_gradient", "cast", "reshape", "zeros", "ones", "shape", "concat", "stack", "bool", "int32", "int64",
