@@ -63,13 +63,16 @@ def test_floats_agree_where_each_element_does(pair, rtol, atol):
     (told,) = compare(a, b, rtol=rtol, atol=atol).tensors
     gaps = [apart(x, y) for x, y in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)]
     scale = max(size(x) for x in a.ravel().tolist())
-    near = {"rel": 1e-12, "abs": 0.0}
+    near = {"rel": 1e-12, "abs": 1e-300}
     if "taken for a mask's constant" in told.why:
         return  # judged by two scales: test_tolerance has these
     assert told.scale == pytest.approx(scale, **near)
     assert told.limit == pytest.approx(atol + rtol * scale, **near)
     assert told.max_abs == pytest.approx(max(gaps), **near)
-    assert told.differing == sum(gap > told.limit for gap in gaps)
+    if not any(
+        gap != told.limit and gap == pytest.approx(told.limit, **near) for gap in gaps
+    ):  # a last digit
+        assert told.differing == sum(gap > told.limit for gap in gaps)
     assert told.ok == (not told.differing)
     assert (told.status == "equal") == (max(gaps) == 0)
     at = np.ravel_multi_index(told.worst, a.shape) if a.shape else 0

@@ -237,6 +237,8 @@ def test_a_device_that_is_not_there_is_skipped_in_words(home):
     assert "1 failed, 2 passed, 1 skipped" in done.stdout, done.stdout
     done = pytest_run(home, "-rs", "--parity-device", "cuda", "-k", asked, "tests")
     assert "1 passed, 2 skipped" in done.stdout and done.returncode == 0, done.stdout
+    told = "--parity-device cuda: torch finds no CUDA devices here: nothing was compared there"
+    assert told in done.stdout and "0 of 0 comparisons agree" in done.stdout  # without -rs too
     assert "--parity-device cuda: torch finds no CUDA devices here" in done.stdout
     for wrong in ("gpu", ","):
         done = pytest_run(home, "--parity-device", wrong, "tests")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -231,6 +232,9 @@ def verify_command(
         _refuse(UNSCRIPTED, "--script runs both files as they are and compares what they print")
     elif kind_of(reference) == "golden":
         _refuse(CAPTURED, f"{reference} is a captured run, whose inputs and weights are settled")
+    if html and (os.path.isdir(html) or not os.path.isdir(os.path.dirname(os.path.abspath(html)))):
+        code = errno.EISDIR if os.path.isdir(html) else errno.ENOENT  # known before the run, not after it
+        return _fail(OSError(f"--html {html}: {os.strerror(code)}"))
     devices = _listed(device, "--device", "cpu, cuda, cuda:N")
     plan = Plan(
         reference, candidate, dtypes=_listed(dtype, "--dtype", ", ".join(DTYPES)), devices=devices, **options

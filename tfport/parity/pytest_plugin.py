@@ -199,12 +199,15 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Says what was compared, what was written, and writes the HTML page."""
     session = config.stash[_SESSION]
-    if hasattr(config, "workerinput") or not (session.results or session.updated or session.html):
+    absent = [why for why in session.missing.values() if why]
+    if hasattr(config, "workerinput") or not (session.results or session.updated or session.html or absent):
         return
     write = terminalreporter.write_line
     terminalreporter.section("parity")
     agree = sum(result["ok"] for result in session.results)
     write(f"{agree} of {len(session.results)} comparisons agree")
+    for why in absent:
+        write(f"{why}: nothing was compared there", yellow=True)
     for folder, reference in session.updated.items():
         write(f"captured {_shown(folder)} from {reference}")
     for stale in dict.fromkeys(result["stale"] for result in session.results if result["stale"]):
@@ -229,13 +232,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["parity_results"] = session.config.stash[_SESSION].results
+        output["parity_missing"] = session.config.stash[_SESSION].missing
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:
     """Takes the results of a worker of pytest-xdist; a worker that died has none."""
     output = getattr(node, "workeroutput", None) or {}
-    node.config.stash[_SESSION].results.extend(output.get("parity_results", []))
+    session = node.config.stash[_SESSION]
+    session.results.extend(output.get("parity_results", []))
+    session.missing.update(output.get("parity_missing", {}))
 
 
 class Parity:
