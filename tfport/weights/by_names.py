@@ -17,7 +17,7 @@ from tfport.weights.checkpoint import Entry
 from tfport.weights.derive import Slot
 from tfport.weights.keras_weights import CONTAINERS
 
-__all__ = ["COUNTED", "NAMED", "Pairing", "pair_by_names"]
+__all__ = ["AUTOMATIC", "COUNTED", "NAMED", "Pairing", "pair_by_names"]
 
 NAMED = "canonical name"
 COUNTED = "canonical name, Keras' counters from the first"
@@ -33,7 +33,7 @@ _ROLES = {
     "moving_variance": ("moving_variance",), "running_var": ("moving_variance",), "moving_var": ("moving_variance",),
     "embeddings": ("embeddings",), "embedding": ("embeddings",), "embedding_table": ("embeddings",),
 }  # fmt: skip
-_AUTOMATIC = re.compile(
+AUTOMATIC = re.compile(
     r"(dense|embedding|(?:depthwise_|separable_)?conv[123]d(?:_transpose)?|(?:batch|layer|group|unit)_normalization"
     r"|sequential|model|functional|conv|fully_connected)(?:_?(\d+))?"
 )
@@ -296,9 +296,15 @@ def _counts(scope: Parts) -> list[tuple[str, int | None]]:
         tokens = _tokens(part)
         if tokens and tokens[-1].isdecimal():
             found.append((_canonical(scope[:at]) + _joined(tokens[:-1]), int(tokens[-1])))
-        elif not (at + 1 < len(scope) and scope[at + 1].isdecimal()):
+        elif not (at + 1 < len(scope) and _is_number(scope[at + 1])):
             found.append((_canonical(scope[: at + 1]), None))
     return found
+
+
+def _is_number(part: str) -> bool:
+    """Whether a part is a number alone: ``0``, and the ``_0`` of ``layer_._0``."""
+    tokens = _tokens(part)
+    return len(tokens) == 1 and tokens[0].isdecimal()
 
 
 def _numbers(scopes: Iterable[Parts]) -> dict[str, list[int]]:
@@ -333,7 +339,7 @@ def _ranks(scopes: Iterable[Parts]) -> Ranks:
     found: dict[tuple[Parts, str], set[int]] = {}
     for scope in scopes:
         for at, part in enumerate(scope):
-            if match := _AUTOMATIC.fullmatch(part):
+            if match := AUTOMATIC.fullmatch(part):
                 found.setdefault((scope[:at], match[1]), set()).add(int(match[2] or 0))
     return {place: sorted(numbers) for place, numbers in found.items()}
 
@@ -342,7 +348,7 @@ def _ranked(ranks: Ranks, scope: Parts) -> str:
     """A scope with Keras' counters as ranks: ``dense_7`` of dense_7 and dense_8 is the first of two."""
     words = []
     for at, part in enumerate(scope):
-        match = _AUTOMATIC.fullmatch(part)
+        match = AUTOMATIC.fullmatch(part)
         if match:
             numbers = ranks[scope[:at], match[1]]
             words.append(f"{match[1]}#{numbers.index(int(match[2] or 0))}/{len(numbers)}")

@@ -23,6 +23,7 @@ _TRANSPOSED = {1: "w o i -> i o w", 2: "h w o i -> i o h w", 3: "d h w o i -> i 
 _DEPTHWISE = {1: "w c m -> (c m) 1 w", 2: "h w c m -> (c m) 1 h w"}
 _DENSE = ("i o -> o i", "i o -> i o")
 _AS_IT_IS = "... -> ..."
+_VECTORS = ("o -> o", "c -> c")
 _KERNEL_WORDS = ("weight", "kernel", "proj")
 _MATRIX = re.compile(r"[wuv]([qkvoxhifcgzr0-9]|_\w+)?|.*(filter|matrix).*", re.IGNORECASE)
 """Names of what multiplies: with two axes of one size nothing shows whether such a matrix is transposed."""
@@ -135,9 +136,12 @@ def _recurrent(target: str, path: str, held: Any, kind: str, weights: Sequence[W
 def pattern_for(slot: Slot, entry: Entry) -> str:
     """The slot's pattern for this tensor: TensorFlow has two exact forms of some kernels.
 
-    A dense layer written as a convolution of width 1 has a leading axis of size 1 (GPT-2 of TensorFlow 1); a kernel of
-    as many groups as channels is (..., 1, out) as Conv2D with groups, and (..., channels, multiplier) as DepthwiseConv2D.
+    A dense layer written as a convolution of width 1 has a leading axis of size 1 (GPT-2 of TensorFlow 1), and so may a
+    bias (GPT-2 of transformers) or a scale; a kernel of as many groups as channels is (..., 1, out) as Conv2D with
+    groups, and (..., channels, multiplier) as DepthwiseConv2D.
     """
+    if slot.pattern in _VECTORS and len(entry.shape) > 1 and set(entry.shape[:-1]) == {1}:
+        return "1 " * (len(entry.shape) - 1) + slot.pattern
     if slot.role != "kernel":
         return slot.pattern
     if slot.pattern in _DENSE and len(entry.shape) == 3 and entry.shape[0] == 1:

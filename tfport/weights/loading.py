@@ -38,7 +38,7 @@ def load_weights(
     ``<source>.tfport.json`` beside the module's source, or ``record`` (a path or the parsed JSON; ``name``
     picks the model in it). Without a record names are made canonical and paired one-to-one, with the pattern of
     the class that owns the parameter; where no name meets, the order of the file counts if kinds and shapes agree and
-    no two neighbours are alike; the report's ``matched_by`` says which. What neither tells is settled by ``map``.
+    no two layers are alike; the report's ``matched_by`` says which. What neither tells is settled by ``map``.
     Patterns permute, nothing is ever reshaped to fit, and dtypes must be equal. Lazy modules get their shapes
     from the kernels.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tfport.weights.by_names import pair_by_names
 from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.counters import created_otherwise
 from tfport.weights.cudnn import no_twin
 from tfport.weights.derive import Slot, derive, pattern_for, recurrent_kind
 from tfport.weights.matching import Match, Matching, match
@@ -33,8 +34,14 @@ def match_unrecorded(
     )  # fmt: skip
     notes = dict(refused)
     notes.update(_recurrent(targets, checkpoint, notes))
+    otherwise = created_otherwise(paired.pairs, checkpoint)
+    for slot, entry, _ in otherwise:
+        notes[slot.target] = (
+            f"by Keras' counters it would be {entry.key}, but the model lists its layers of that class in another order"
+        )
+    paired.pairs = [pair for pair in paired.pairs if pair not in otherwise]
     recurrent = any(slot.kind in RECURRENT for slot in slots)
-    if not paired.pairs and not paired.ambiguous and not refused and not recurrent:
+    if not paired.pairs and not otherwise and not paired.ambiguous and not refused and not recurrent:
         found = _by_structure(slots, record, checkpoint, notes)
         if found is not None:
             return record, found
@@ -117,7 +124,7 @@ def _by_structure(
     slots: list[Slot], record: Record, checkpoint: Checkpoint, notes: dict[str, str]
 ) -> Matching | None:
     """All tensors by the order that the file keeps, or none: kinds, variables and shapes must agree one by one, and no
-    two neighbours, layers or runs of them, may be such that they could be exchanged unnoticed.
+    two layers may be such that they could be exchanged unnoticed: a module defines its layers in any order.
     """
     first = {slot.tensor: slot.target for slot in reversed(slots)}
     wanted = [slot for slot in slots if slot.required and first[slot.tensor] == slot.target]
@@ -130,21 +137,15 @@ def _by_structure(
     whole = all(len(held) == 1 for held in scopes) and len(set().union(*scopes)) == len(scopes)
     if not whole or any(m.level not in _ORDERED for m in found.matches):
         return None
-    signed: list[tuple[Layer, Any]] = []
+    alike: dict[Any, list[Layer]] = {}
     for layer in record.layers:
-        signed.append(
-            (layer, (layer.kind, tuple((w.variable, entries[w.target].shape) for w in layer.sources)))
-        )
-    if any(
-        m.level == "class and order" for m in found.matches
-    ):  # one class's order tells nothing of another's
-        signed.sort(key=lambda item: item[1][0])
-    for one, other in _exchangeable([sign for _, sign in signed]):
-        layers = signed[one][0], signed[other][0]
-        for layer, partner in (layers, layers[::-1]):
-            for way in layer.sources:
+        alike.setdefault(_sign(layer, {m.way.target: m for m in found.matches}), []).append(layer)
+    for layers in alike.values():
+        for layer in layers:
+            others = [other.path for other in layers if other is not layer]
+            for way in layer.sources if others else ():
                 notes[way.target] = (
-                    f"no name meets, and by order alone {layer.path} and {partner.path}, alike in kind and shape,"
+                    f"no name meets, and by order alone {layer.path} and {' and '.join(others)}, alike in shape,"
                     f" could be exchanged unnoticed; perhaps {entries[way.target].key}"
                 )
     if notes:
@@ -162,13 +163,8 @@ def _scope(entry: Entry) -> str:
     return next(iter((*entry.layers, *entry.paths)), entry.key.rpartition("/")[0])
 
 
-def _exchangeable(signs: list[Any]) -> list[tuple[int, int]]:
-    """Positions of equal layers in neighbouring runs that are equal: A A, and A B A B."""
-    found: dict[tuple[int, int], None] = {}
-    for length in range(1, len(signs) // 2 + 1):
-        run = 0
-        for at in range(len(signs) - length):
-            run = run + 1 if signs[at] == signs[at + length] else 0
-            if run >= length:
-                found.update(((n, n + length), None) for n in range(at - length + 1, at + 1))
-    return list(found)
+def _sign(layer: Layer, matches: Mapping[str, Match]) -> Any:
+    """What the checkpoint shows of a layer: variables and shapes, and the class only where its groups are named so."""
+    held = [matches[way.target] for way in layer.sources]
+    kind = layer.kind if any(m.level == "class and order" for m in held) else ""
+    return kind, tuple((m.entry.variable, m.entry.shape) for m in held)

@@ -1,0 +1,52 @@
+"""Names as TensorFlow's transformers and google-research wrote them, and where the counters do not tell the order."""
+
+import numpy as np
+import pytest
+import torch
+from test_by_names import dense, holds, random, refused, tree
+from torch import nn
+
+from tfport.weights import load_weights
+from tfport.weights.checkpoint import Checkpoint, Entry
+
+
+def test_numbers_set_off_by_dots_are_numbers():
+    """``classifier_._1`` is classifier.1 of nn.Sequential(nn.Flatten(), nn.Linear): it has no first of its own."""
+    module = tree(body=nn.Linear(4, 4), classifier=nn.Sequential(nn.Flatten(), nn.Linear(4, 4)))
+    found = dense("tf_net/body") | dense("tf_net/classifier_._1")
+    load_weights(module, found)
+    holds(module["classifier"][1], found, "tf_net/classifier_._1")
+
+
+def test_a_bias_with_a_leading_axis_of_one():
+    """GPT-2's Conv1D in TensorFlow's transformers has a bias of (1, out)."""
+    module = tree(fc=nn.Linear(4, 3), norm=nn.LayerNorm(4))
+    found = dense("fc", 4, 3) | {"norm/gamma": random(1, 1, 4), "norm/beta": random(4)}
+    found["fc/bias"] = random(1, 3)
+    report = load_weights(module, found)
+    assert {row.pattern for row in report.loaded} == {"i o -> o i", "1 o -> o", "1 1 c -> c", "c -> c"}
+    np.testing.assert_array_equal(module["fc"].bias.detach().numpy(), found["fc/bias"][0])
+    found["fc/bias"] = random(2, 3)
+    refused(module, found, "wrong shape: fc/bias [2, 3] -> fc.bias")
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_counters_that_the_model_lists_in_another_order(ordered):
+    """Keras' dense_5 was created before dense_6; whether it is used first the model's own list tells."""
+    found = dense("dense_5") | dense("dense_6")
+    entries = [
+        Entry(key, array.shape, "float32", lambda a=array: a, (key.split("/")[0],), (), key.split("/")[1])
+        for key, array in found.items()
+    ]
+    order = ["dense_5", "dense_6"] if ordered else ["dense_6", "dense_5"]
+    checkpoint = Checkpoint(
+        "m.h5", "test", entries, [[f"{n}/{v}" for n in order for v in ("kernel", "bias")]]
+    )
+    module = tree(dense1=nn.Linear(4, 4), dense2=nn.Linear(4, 4))
+    if ordered:
+        load_weights(module, checkpoint)
+        assert torch.equal(module["dense1"].weight, torch.tensor(found["dense_5/kernel"].T))
+    else:
+        refused(
+            module, checkpoint, "missing: dense1.weight", "it would be dense_5/kernel, but the model lists"
+        )
