@@ -15,6 +15,7 @@ from typing import Any
 from tfport.weights.checkpoint import Entry
 from tfport.weights.derive_recurrent import Weight, weights_of
 from tfport.weights.patterns import Sizes
+from tfport.weights.wrapped import computed
 
 __all__ = ["Slot", "derive", "pattern_for", "recurrent_kind"]
 
@@ -80,6 +81,9 @@ def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Sl
                 refused[target] = f"{path or 'the module'}: {reason}"
             else:
                 slots += _recurrent(target, path, held, kind, weights)
+            continue
+        if held.parameter and (reason := computed(path, held)):
+            refused[target] = reason
             continue
         if id(owner) not in tables:
             tables[id(owner)] = _table(owner)
@@ -260,7 +264,14 @@ def _table(owner: Any) -> tuple[str, Table] | None:
     else:
         return None
     kind, table = found
-    return kind, {role: way for role, way in table.items() if getattr(owner, way[0], None) is not None}
+    return kind, {role: way for role, way in table.items() if _has(owner, way[0])}
+
+
+def _has(owner: Any, name: str) -> bool:
+    """Whether a module has a tensor of that name. A parametrization is not asked for its value: that changes it."""
+    parametrized = getattr(owner, "parametrizations", {})
+    held = (owner._parameters.get(name), owner._buffers.get(name), owner.__dict__.get(name))
+    return name in parametrized or any(tensor is not None for tensor in held)
 
 
 def _scale() -> Table:
