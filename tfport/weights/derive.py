@@ -14,6 +14,7 @@ from typing import Any
 
 from tfport.weights.checkpoint import Entry
 from tfport.weights.derive_recurrent import Weight, weights_of
+from tfport.weights.flattening import flattening
 from tfport.weights.patterns import Sizes
 from tfport.weights.wrapped import computed
 
@@ -67,7 +68,8 @@ def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Sl
     slots: list[Slot] = []
     refused: dict[str, str] = {}
     tables: dict[int, tuple[str, Table] | None] = {}
-    widths, flattened = _Widths(), {}
+    layers = list({id(held.owner): held.owner for held in targets.values()}.values())
+    flattened = flattening(layers)
     for target, held in targets.items():
         owner, path = held.owner, target[: -len(held.name)].rstrip(".")
         if recurrent and recurrent_kind(owner):
@@ -87,7 +89,6 @@ def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Sl
             continue
         if id(owner) not in tables:
             tables[id(owner)] = _table(owner)
-            flattened[id(owner)] = widths.passed(owner)
         table = tables[id(owner)]
         if table is None and _is_torch(owner):
             if held.parameter:
@@ -97,11 +98,10 @@ def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Sl
         told = {name: (role, pattern) for role, (name, pattern) in table[1].items()} if table else {}
         if held.name in told:
             role, pattern = told[held.name]
-            sizes, reason = flattened[id(owner)] if role == "kernel" else ({}, "")
-            if reason:
+            if reason := flattened[id(owner)].reason(role):
                 refused[target] = reason
                 continue
-            order = list(told)
+            order, sizes = list(told), flattened[id(owner)].sizes if role == "kernel" else {}
             slots.append(
                 Slot(target, path, table[0] if table else "", role, pattern, sizes, order.index(held.name),
                      len(order), True, id(held.tensor))
@@ -155,47 +155,6 @@ def pattern_for(slot: Slot, entry: Entry) -> str:
     return slot.pattern
 
 
-class _Widths:
-    """The widths of the values that the layers so far have made: what may feed the next Linear."""
-
-    def __init__(self) -> None:
-        self.image = 0  # channels of the image that the layer before gave; 0 after a Linear
-        self.images: set[int] = set()
-        self.flat: set[int] = set()
-
-    def passed(self, owner: Any) -> tuple[dict[str, int], str]:
-        """Sizes for a Linear's kernel, and why its order cannot be told; notes what the layer gives."""
-        from torch import nn
-
-        if not isinstance(owner, nn.Linear):
-            channels = int(getattr(owner, "out_channels", 0) or getattr(owner, "num_features", 0))
-            if channels and _rank(owner):
-                self.image = channels
-                self.images.add(channels)
-            width = getattr(owner, "embedding_dim", 0) or getattr(owner, "nf", 0)
-            for size in (width, *(getattr(owner, "normalized_shape", None) or ())):
-                self.flat.add(int(size))
-            return {}, ""
-        image, inputs = self.image, owner.in_features
-        self.image = 0
-        self.flat.add(owner.out_features)
-        if inputs == 0:  # lazy: the kernel must show that nothing spatial was flattened
-            return ({"i": image} if image else {}), ""
-        if image:
-            known, images = {image}, {image}
-        else:
-            images = self.images
-            known = self.flat | {c for c in images if not any(c % n == 0 for n in images if n < c)}
-        flat = {c for c in images if inputs % c == 0}
-        if inputs in known or not flat:
-            self.flat.add(inputs)
-            return {}, ""
-        return {}, (
-            f"a Linear of {inputs} inputs after an image of {image or min(flat)} channels: whether its flattened"
-            " axes run h w c or c h w cannot be told"
-        )
-
-
 def recurrent_kind(owner: Any) -> str:
     """LSTM, GRU or RNN for torch's recurrent layers and classes made from them; empty for others."""
     from torch import nn
@@ -221,19 +180,6 @@ def _is_torch(owner: Any) -> bool:
     """Whether a class of torch itself, other than its lists of plain parameters."""
     origin = type(owner).__module__
     return origin.startswith("torch.nn.") and not origin.endswith(".container")
-
-
-def _rank(owner: Any) -> int:
-    """Spatial rank of an image layer; 0 for others."""
-    from torch import nn
-    from torch.nn.modules.batchnorm import _NormBase
-
-    if isinstance(owner, nn.modules.conv._ConvNd):
-        return len(owner.kernel_size)
-    name = type(owner).__name__
-    if isinstance(owner, _NormBase):
-        return int(name[-2]) if name[-1:] == "d" and name[-2:-1].isdigit() else 2
-    return 0
 
 
 def _table(owner: Any) -> tuple[str, Table] | None:
