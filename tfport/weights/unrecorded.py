@@ -34,10 +34,10 @@ def match_unrecorded(
     )  # fmt: skip
     notes = dict(refused)
     notes.update(_recurrent(targets, checkpoint, notes))
-    otherwise = created_otherwise(paired.pairs, checkpoint)
+    otherwise = created_otherwise(paired.pairs, slots, checkpoint)
     for slot, entry, _ in otherwise:
         notes[slot.target] = (
-            f"by Keras' counters it would be {entry.key}, but the model lists its layers of that class in another order"
+            f"by Keras' counters it would be {entry.key}, but the layers of that class are listed in another order"
         )
     paired.pairs = [pair for pair in paired.pairs if pair not in otherwise]
     recurrent = any(slot.kind in RECURRENT for slot in slots)

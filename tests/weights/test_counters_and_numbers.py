@@ -1,4 +1,4 @@
-"""Names as TensorFlow's transformers and google-research wrote them, and where the counters do not tell the order."""
+"""Numbers in names: set off by dots, biases with a leading axis, and counters that do not tell the order of the layers."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,22 @@ def test_counters_that_the_model_lists_in_another_order(ordered):
     if ordered:
         load_weights(module, checkpoint)
         assert torch.equal(module["dense1"].weight, torch.tensor(found["dense_5/kernel"].T))
-    else:
-        refused(
-            module, checkpoint, "missing: dense1.weight", "it would be dense_5/kernel, but the model lists"
-        )
+        return
+    says = "it would be dense_5/kernel, but the layers of that class"
+    refused(module, checkpoint, "missing: dense1.weight", says)
+    spelt = {"dense5": nn.Linear(4, 4), "dense6": nn.Linear(4, 4)}
+    refused(tree(**spelt), checkpoint, "missing: dense5.weight", says)
+    as_listed = tree(dense6=spelt["dense6"], dense5=spelt["dense5"])
+    copied = tree(dense_5=nn.Linear(4, 4), dense_6=nn.Linear(4, 4))  # Keras' very names
+    for module, name in ((as_listed, "dense5"), (copied, "dense_5")):
+        load_weights(module, checkpoint)
+        holds(module[name], found, "dense_5")
+
+
+def test_ranks_need_a_module_that_defines_its_layers_in_their_order():
+    module = tree(dense2=nn.Linear(4, 4), dense1=nn.Linear(4, 4))
+    refused(
+        module,
+        dense("dense_4") | dense("dense_5"),
+        "it would be dense_4/kernel, but the layers of that class",
+    )
