@@ -65,3 +65,36 @@ def test_ranks_need_a_module_that_defines_its_layers_in_their_order():
         dense("dense_4") | dense("dense_5"),
         "it would be dense_4/kernel, but the layers of that class",
     )
+
+
+def test_the_heads_of_bert_are_the_transpose_of_a_dense_layer():
+    """google-research multiplies the transpose of output_weights (out, in); a square one may be either."""
+
+    class Head(nn.Module):
+        def __init__(self, outputs):
+            super().__init__()
+            self.dense = nn.Linear(4, 4)
+            self.relation = nn.Linear(4, outputs)
+            self.bias = nn.Parameter(torch.zeros(4))
+
+    found = dense("cls/dense") | {
+        "cls/relation/output_weights": random(2, 4),
+        "cls/relation/output_bias": random(2),
+    }
+    found["cls/output_bias"] = random(4)
+    module = Head(2)
+    load_weights(module, found)
+    assert torch.equal(module.relation.weight, torch.tensor(found["cls/relation/output_weights"]))
+    assert torch.equal(module.bias, torch.tensor(found["cls/output_bias"]))
+    found["cls/relation/output_weights"] = random(4, 2)
+    refused(Head(2), found, "wrong shape: cls/relation/output_weights [4, 2] -> relation.weight")
+    found |= {"cls/relation/output_weights": random(4, 4), "cls/relation/output_bias": random(4)}
+    refused(Head(4), found, "missing: relation.weight", "whether that is (out, in), as BERT's, or (in, out)")
+
+
+def test_the_heads_of_transformers_in_tensorflow_have_two_names():
+    """A head that is another class's attribute: ``mlm___cls/predictions`` and ``nsp___cls/relation`` are of one cls."""
+    module = tree(cls=tree(predictions=nn.Linear(4, 4), relation=nn.Linear(4, 4)))
+    found = dense("tf_bert/mlm___cls/predictions") | dense("tf_bert/nsp___cls/relation")
+    load_weights(module, found)
+    holds(module["cls"]["relation"], found, "tf_bert/nsp___cls/relation")

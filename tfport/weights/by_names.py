@@ -115,6 +115,11 @@ def _source_names(entry: Entry, held: Mapping[str, int]) -> list[_Name]:
         word = leaf.lower().lstrip("_")
         found += [_Name(way, role) for role in _ROLES.get(word, ()) for way in _outside(tuple(scope))]
         head, _, last = leaf.rpartition("_")
+        if (
+            head == "output"
+        ):  # google-research's heads: cls/seq_relationship/output_weights, cls/predictions/output_bias
+            found += [_Name(tuple(scope), role) for role in _ROLES.get(last.lower(), ())]
+            found.append(_Name((*scope, last), ""))
         if head:  # pointwise_kernel is the kernel of `pointwise`
             found += [_Name((*scope, head), role) for role in _ROLES.get(last.lower(), ())]
         found.append(_Name((*scope, leaf), ""))
@@ -159,7 +164,8 @@ def _slot_names(slot: Slot) -> list[_Name]:
 
 
 def _split(name: str) -> Parts:
-    return tuple(part for part in re.split(r"[/.]", name) if part)
+    """The parts of a name. transformers in TensorFlow puts a head's own name before its parent's: ``mlm___cls``."""
+    return tuple(part.rpartition("___")[2] or part for part in re.split(r"[/.]", name) if part)
 
 
 @functools.lru_cache(maxsize=65536)

@@ -18,7 +18,7 @@ from tfport.weights.flattening import flattening
 from tfport.weights.patterns import Sizes
 from tfport.weights.wrapped import computed
 
-__all__ = ["Slot", "derive", "pattern_for", "recurrent_kind"]
+__all__ = ["Slot", "derive", "is_output", "pattern_for", "recurrent_kind"]
 
 _KERNELS = {1: "w i o -> o i w", 2: "h w i o -> o i h w", 3: "d h w i o -> o i d h w"}
 _TRANSPOSED = {1: "w o i -> i o w", 2: "h w o i -> i o h w", 3: "d h w o i -> i o d h w"}
@@ -142,8 +142,10 @@ def pattern_for(slot: Slot, entry: Entry) -> str:
 
     A dense layer written as a convolution of width 1 has a leading axis of size 1 (GPT-2 of TensorFlow 1), and so may a
     bias (GPT-2 of transformers) or a scale; a kernel of as many groups as channels is (..., 1, out) as Conv2D with
-    groups, and (..., channels, multiplier) as DepthwiseConv2D.
+    groups, and (..., channels, multiplier) as DepthwiseConv2D. ``output_weights`` of google-research are (out, in).
     """
+    if slot.pattern == _DENSE[0] and is_output(entry):
+        return "o i -> o i"
     if slot.pattern in _VECTORS and len(entry.shape) > 1 and set(entry.shape[:-1]) == {1}:
         return "1 " * (len(entry.shape) - 1) + slot.pattern
     if slot.role != "kernel":
@@ -153,6 +155,11 @@ def pattern_for(slot: Slot, entry: Entry) -> str:
     if slot.pattern in _DEPTHWISE.values() and len(entry.shape) > 2 and entry.shape[-2] == 1:
         return _KERNELS[len(entry.shape) - 2]
     return slot.pattern
+
+
+def is_output(entry: Entry) -> bool:
+    """Whether a tensor is the matrix of a head in google-research's code (BERT, ALBERT), which multiplies its transpose."""
+    return re.fullmatch(r"(.*/)?output_weights(:0)?", entry.key) is not None
 
 
 def recurrent_kind(owner: Any) -> str:

@@ -10,7 +10,7 @@ from tfport.weights.by_names import pair_by_names
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.counters import created_otherwise
 from tfport.weights.cudnn import no_twin
-from tfport.weights.derive import Slot, derive, pattern_for, recurrent_kind
+from tfport.weights.derive import Slot, derive, is_output, pattern_for, recurrent_kind
 from tfport.weights.matching import Match, Matching, match
 from tfport.weights.patterns import ZEROS
 from tfport.weights.record import Layer, Record, Way
@@ -39,7 +39,12 @@ def match_unrecorded(
         notes[slot.target] = (
             f"by Keras' counters it would be {entry.key}, but the layers of that class are listed in another order"
         )
-    paired.pairs = [pair for pair in paired.pairs if pair not in otherwise]
+    square = [p for p in paired.pairs if is_output(p[1]) and len(set(p[1].shape)) == 1]
+    for slot, entry, _ in square:
+        notes[slot.target] = (
+            f"it would be {entry.key} {list(entry.shape)}: whether that is (out, in), as BERT's, or (in, out) cannot be told"
+        )
+    paired.pairs = [pair for pair in paired.pairs if pair not in otherwise and pair not in square]
     recurrent = any(slot.kind in RECURRENT for slot in slots)
     if not paired.pairs and not otherwise and not paired.ambiguous and not refused and not recurrent:
         found = _by_structure(slots, record, checkpoint, notes)
