@@ -17,7 +17,7 @@ from tfport.weights.checkpoint import Entry
 from tfport.weights.derive import Slot
 from tfport.weights.keras_weights import CONTAINERS
 
-__all__ = ["AUTOMATIC", "COUNTED", "NAMED", "Pairing", "pair_by_names"]
+__all__ = ["AUTOMATIC", "COUNTED", "NAMED", "Pairing", "pair_by_names", "roles"]
 
 NAMED = "canonical name"
 COUNTED = "canonical name, Keras' counters from the first"
@@ -61,6 +61,11 @@ class _Name:
 
     scope: Parts
     role: str
+
+
+def roles(variable: str) -> tuple[str, ...]:
+    """What a variable of that name may be to its layer (``w`` is a kernel); empty where the name tells nothing."""
+    return _ROLES.get(variable.lower().lstrip("_"), ())
 
 
 def pair_by_names(slots: Sequence[Slot], entries: Sequence[Entry], others: Iterable[str] = ()) -> Pairing:

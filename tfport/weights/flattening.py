@@ -20,6 +20,21 @@ class Told:
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     kernel: str = ""
     tensors: str = ""
+    channels: int = 0
+    """Of the image, where the order cannot be told."""
+
+    def way(self, vector: bool) -> tuple[str, dict[str, int]]:
+        """The pattern and sizes of a tensor if torch has c h w; "" where nothing is in doubt."""
+        if not self.tensors and (vector or not self.kernel):
+            return "", {}
+        pattern = (
+            "(h w c) -> (c h w)"
+            if vector
+            else "i (h w c) -> (c h w) i"
+            if self.tensors
+            else "(h w c) o -> o (c h w)"
+        )
+        return pattern, {"c": self.channels} if self.channels else {}
 
     def reason(self, role: str) -> str:
         """Why a tensor's order cannot be told; empty where it can."""
@@ -70,7 +85,7 @@ class _Widths:
             self.images.add(channels)
         elif channels and self.image and channels != self.image:  # BatchNorm1d behind a Flatten
             if channels % self.image == 0:
-                return Told(tensors=_behind("a BatchNorm1d", channels, self.image))
+                return Told(tensors=_behind("a BatchNorm1d", channels, self.image), channels=self.image)
             self.flat.add(channels)
         elif channels and not self.image:
             self.flat.add(channels)
@@ -94,7 +109,8 @@ class _Widths:
         if inputs in known or not flat:
             self.flat.add(inputs)
             return Told()
-        return Told(kernel=_behind("a Linear", inputs, image or min(flat)))
+        channels = image or min(flat)
+        return Told(kernel=_behind("a Linear", inputs, channels), channels=channels)
 
 
 def _behind(what: str, width: int, channels: int) -> str:
@@ -143,5 +159,5 @@ def _before_an_image(following: list[Any], owners: Sequence[Any], told: dict[int
                 f" or as c h w cannot be told; if torch views it as c h w, a map gives 'i (h w c) -> (c h w) i', and"
                 f" '(h w c) -> (c h w)' for the bias, with sizes {{ c = {count} }}"
             )
-            told.update((id(part), Told(tensors=reason)) for part in held)
+            told.update((id(part), Told(tensors=reason, channels=channels)) for part in held)
         return
