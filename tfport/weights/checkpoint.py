@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -85,10 +85,14 @@ class Checkpoint(Mapping[str, np.ndarray]):
         self.orders = tuple(tuple(order) for order in orders)
         self.layers = tuple(layers)
         self.averages = averages
+        self.config: Any = None
+        """The model's configuration, as Keras wrote it, where the file has one."""
 
     def having(self, entries: Sequence[Entry], format: str | None = None) -> Checkpoint:
         """The same file with other tensors."""
-        return Checkpoint(self.path, format or self.format, entries, self.orders, self.layers, self.averages)
+        other = Checkpoint(self.path, format or self.format, entries, self.orders, self.layers, self.averages)
+        other.config = self.config
+        return other
 
     @functools.cached_property
     def made(self) -> dict[str, Entry]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tfport.weights.checkpoint import Entry
 from tfport.weights.derive_recurrent import Weight, weights_of
-from tfport.weights.flattening import flattening
+from tfport.weights.flattening import Told, flattening
 from tfport.weights.patterns import Sizes
 from tfport.weights.wrapped import computed
 
@@ -61,15 +61,18 @@ class Slot:
     """Parameters that the same weight fills too, with their patterns: the second bias of a recurrent layer."""
 
 
-def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Slot], dict[str, str]]:
+def derive(
+    targets: Mapping[str, Any], recurrent: bool = False, told: Mapping[int, Told] | None = None
+) -> tuple[list[Slot], dict[str, str]]:
     """The slots of a module's tensors (``fitting.Held`` by name) in the order of definition, and for the parameters
-    that no pattern can be told for, why. ``recurrent`` says that the checkpoint has torch's recurrent layers (`cudnn`).
+    that no pattern can be told for, why. ``recurrent`` says that the checkpoint has torch's recurrent layers (`cudnn`),
+    ``told`` how the axes of layers lie (by ``id``) where that is known.
     """
     slots: list[Slot] = []
     refused: dict[str, str] = {}
     tables: dict[int, tuple[str, Table] | None] = {}
     layers = list({id(held.owner): held.owner for held in targets.values()}.values())
-    flattened = flattening(layers)
+    flattened = flattening(layers) if told is None else dict(told)
     for target, held in targets.items():
         owner, path = held.owner, target[: -len(held.name)].rstrip(".")
         if recurrent and recurrent_kind(owner):
@@ -77,8 +80,8 @@ def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Sl
                 Slot(target, path, recurrent_kind(owner), "", _AS_IT_IS, {}, -1, 0, True, id(held.tensor))
             )
             continue
-        if (known := weights_of(owner)) is not None:
-            kind, weights, reason = known
+        if (recurrence := weights_of(owner)) is not None:
+            kind, weights, reason = recurrence
             if reason:
                 refused[target] = f"{path or 'the module'}: {reason}"
             else:
@@ -95,13 +98,15 @@ def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Sl
                 name = type(owner).__name__
                 refused[target] = f"{path or 'the module'}: {name} is no layer with known patterns"
             continue
-        told = {name: (role, pattern) for role, (name, pattern) in table[1].items()} if table else {}
-        if held.name in told:
-            role, pattern = told[held.name]
+        known = {name: (role, pattern) for role, (name, pattern) in table[1].items()} if table else {}
+        if held.name in known:
+            role, pattern = known[held.name]
             if reason := flattened[id(owner)].reason(role):
                 refused[target] = reason
                 continue
-            order, sizes = list(told), flattened[id(owner)].sizes if role == "kernel" else {}
+            order, way = list(known), flattened[id(owner)]
+            pattern = (way.pattern if role == "kernel" else way.vector) or pattern
+            sizes = way.sizes if role == "kernel" or way.vector else {}
             slots.append(
                 Slot(target, path, table[0] if table else "", role, pattern, sizes, order.index(held.name),
                      len(order), True, id(held.tensor))

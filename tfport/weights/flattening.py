@@ -20,6 +20,9 @@ class Told:
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     kernel: str = ""
     tensors: str = ""
+    pattern: str = ""
+    vector: str = ""
+    """The kernel's pattern and that of the other tensors, where they are not those of the class."""
     channels: int = 0
     """Of the image, where the order cannot be told."""
 
@@ -57,7 +60,7 @@ def flattening(owners: Sequence[Any]) -> dict[int, Told]:
     """By ``id`` of a layer, the sizes for its kernel and why the order of its axes cannot be told; ``owners`` are all
     layers in the order of definition.
     """
-    widths = _Widths()
+    widths = _Widths(owners)
     told = {id(owner): widths.passed(owner) for owner in owners}
     for at, owner in enumerate(owners):
         if _outputs(owner) and not told[id(owner)].kernel:
@@ -66,12 +69,17 @@ def flattening(owners: Sequence[Any]) -> dict[int, Told]:
 
 
 class _Widths:
-    """The widths of the values that the layers so far have made: what may feed the next Linear."""
+    """The channels of all images, and the widths of the flat values that the layers so far have made: what may feed the
+    next Linear. A module may define a layer before those that feed it.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, owners: Sequence[Any]) -> None:
         self.image = 0  # channels of the image that the layer before gave; 0 after a Linear
-        self.images: set[int] = set()
+        self.images = {c for owner in owners if (c := _channels(owner)) and spatial_rank(owner)}
         self.flat: set[int] = set()
+        self.rows = {
+            n for owner in owners for n in (_outputs(owner), getattr(owner, "embedding_dim", 0)) if n
+        }
 
     def passed(self, owner: Any) -> Told:
         """Sizes for a Linear's kernel, and why its order cannot be told; notes what the layer gives."""
@@ -79,15 +87,15 @@ class _Widths:
 
         if isinstance(owner, nn.Linear):
             return self._linear(owner)
-        channels = int(getattr(owner, "out_channels", 0) or getattr(owner, "num_features", 0))
+        channels = _channels(owner)
         if channels and spatial_rank(owner):
             self.image = channels
-            self.images.add(channels)
-        elif channels and self.image and channels != self.image:  # BatchNorm1d behind a Flatten
-            if channels % self.image == 0:
-                return Told(tensors=_behind("a BatchNorm1d", channels, self.image), channels=self.image)
-            self.flat.add(channels)
-        elif channels and not self.image:
+        elif channels and channels not in self.images | self.rows:
+            parts = {c for c in self.images if channels % c == 0}
+            if parts:  # BatchNorm1d behind a Flatten
+                image = self.image if self.image in parts else min(parts)
+                return Told(tensors=_behind("a BatchNorm1d", channels, image), channels=image)
+        if channels and not self.image:
             self.flat.add(channels)
         width = getattr(owner, "embedding_dim", 0) or getattr(owner, "nf", 0)
         for size in (width, *(getattr(owner, "normalized_shape", None) or ())):
@@ -111,6 +119,11 @@ class _Widths:
             return Told()
         channels = image or min(flat)
         return Told(kernel=_behind("a Linear", inputs, channels), channels=channels)
+
+
+def _channels(owner: Any) -> int:
+    """The channels or features that a convolution or BatchNorm gives; 0 for others."""
+    return int(getattr(owner, "out_channels", 0) or getattr(owner, "num_features", 0))
 
 
 def _behind(what: str, width: int, channels: int) -> str:

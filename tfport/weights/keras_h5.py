@@ -7,6 +7,7 @@ weights, trainable ones first.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -46,7 +47,17 @@ def read_legacy_h5(root: Any, data: memoryview, path: str) -> Checkpoint:
         if name.split("/")[0] == "optimizer_weights":
             for leaf, dataset in datasets(below):
                 entries.append(entry(data, dataset, key=f"{name}/{leaf}", ignored="optimizer state"))
-    return Checkpoint(path, "Keras .h5 (legacy)", entries, [order])
+    checkpoint = Checkpoint(path, "Keras .h5 (legacy)", entries, [order])
+    checkpoint.config = _config(root)
+    return checkpoint
+
+
+def _config(root: Any) -> Any:
+    """The model's configuration; None where there is none that can be read."""
+    try:
+        return json.loads(_text(root, "model_config") or "null")
+    except (ValueError, RecursionError):
+        return None
 
 
 def _check_backend(backend: str | None, entries: list[Entry], path: str) -> None:

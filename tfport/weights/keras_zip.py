@@ -54,6 +54,7 @@ def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoin
     root = open_hdf5(member, path)
     checkpoint = read_weights_h5(root, member, path, config if isinstance(config, dict) else None)
     checkpoint.format = "Keras .keras"
+    checkpoint.config = config
     return checkpoint
 
 

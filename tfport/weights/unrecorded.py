@@ -6,17 +6,24 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tfport.weights.by_names import pair_by_names
+from tfport.weights import keras_chain
+from tfport.weights.by_chain import match_chains
+from tfport.weights.by_names import NAMED, pair_by_names
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.counters import created_otherwise
 from tfport.weights.cudnn import no_twin
 from tfport.weights.derive import Slot, derive, is_output, pattern_for, recurrent_kind
+from tfport.weights.keras_chain import behind_flatten
 from tfport.weights.matching import Match, Matching, match
 from tfport.weights.patterns import ZEROS
 from tfport.weights.record import Layer, Record, Way
 
 __all__ = ["match_unrecorded"]
 
+_FLATTENED = (
+    "it would be that of {!r}, before which Keras flattens an image as h w c: whether the module flattens it so or as c h w"
+    " is not shown; a map gives '(h w c) o -> o (c h w)' with sizes {{ c = ... }}, or 'i o -> o i'"
+)
 RECURRENT = ("LSTM", "GRU", "RNN")
 _ORDERED = {"order": "structure and order", "class and order": "structure, class and order"}
 
@@ -45,9 +52,25 @@ def match_unrecorded(
             f"it would be {entry.key} {list(entry.shape)}: whether that is (out, in), as BERT's, or (in, out) cannot be told"
         )
     paired.pairs = [pair for pair in paired.pairs if pair not in otherwise and pair not in square]
+    if refused or len(paired.pairs) < len(slots):
+        keys = {slot.target: entry.key for slot, entry, level in paired.pairs if level == NAMED}
+        if (chained := match_chains(module, targets, checkpoint, keys)) is not None:
+            return Record(name, "derived", chained[0].layers, record.origin), chained[1]
+    flat = behind_flatten(keras_chain.chain_of(checkpoint.config)) if checkpoint.config else set()
+    flattened = [p for p in paired.pairs if flat & set(p[1].layers) and p[0].role != "bias"]
+    for slot, entry, _ in flattened:
+        notes[slot.target] = _FLATTENED.format(entry.layers[0])
+    paired.pairs = [pair for pair in paired.pairs if pair not in flattened]
     recurrent = any(slot.kind in RECURRENT for slot in slots)
-    if not paired.pairs and not otherwise and not paired.ambiguous and not refused and not recurrent:
-        found = _by_structure(slots, record, checkpoint, notes)
+    if (
+        not paired.pairs
+        and not otherwise
+        and not flattened
+        and not paired.ambiguous
+        and not refused
+        and not recurrent
+    ):
+        found = _by_structure(slots, record, checkpoint, notes, flat)
         if found is not None:
             return record, found
     matches, zeros = [], []
@@ -126,7 +149,7 @@ def _layers(slots: list[Slot]) -> tuple[Layer, ...]:
 
 
 def _by_structure(
-    slots: list[Slot], record: Record, checkpoint: Checkpoint, notes: dict[str, str]
+    slots: list[Slot], record: Record, checkpoint: Checkpoint, notes: dict[str, str], flat: set[str]
 ) -> Matching | None:
     """All tensors by the order that the file keeps, or none: kinds, variables and shapes must agree one by one, and no
     two layers may be such that they could be exchanged unnoticed: a module defines its layers in any order.
@@ -153,6 +176,9 @@ def _by_structure(
                     f"no name meets, and by order alone {layer.path} and {' and '.join(others)}, alike in shape,"
                     f" could be exchanged unnoticed; perhaps {entries[way.target].key}"
                 )
+    for m in found.matches:
+        if flat & set(m.entry.layers) and m.way.variable != "bias":
+            notes.setdefault(m.way.target, _FLATTENED.format(m.entry.layers[0]))
     if notes:
         return None
     slot_of = {slot.target: slot for slot in wanted}
