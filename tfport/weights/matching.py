@@ -197,12 +197,24 @@ def _named(groups: dict[str, list[Entry]], layer: Layer, part: str) -> list[Entr
     name = layer.name
     if name and part:
         names = part_names(part, name, sorted(groups, key=natural), single=len(layer.parts) == 1)
-        name = names[0] if len(names) == 1 else None
+        if len(names) != 1:
+            return _at_path(groups, name, part)
+        name = names[0]
     entries = groups.get(name) if name else None
     if not entries:
         return None
     depth = min(entry.layers[0].count("/") for entry in entries)
     return [entry for entry in entries if entry.layers[0].count("/") == depth]
+
+
+def _at_path(groups: dict[str, list[Entry]], name: str, part: str) -> list[Entry] | None:
+    """The entries under a layer's name that an object graph has at the object inside it: ``.../backward_layer/cell``."""
+    below = {
+        entry.key: entry
+        for held, entries in groups.items() if held.startswith(f"{name}/")
+        for entry in entries if any(f"/{path}".endswith(f"/{part}") for path in entry.paths)
+    }  # fmt: skip
+    return list(below.values()) or None
 
 
 def _by_group(record: Record, weights: Sequence[Entry]) -> Found:
