@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfport.weights import keras_chain
+from tfport.weights.by_attributes import match_attributes
 from tfport.weights.by_chain import match_chains
 from tfport.weights.by_names import NAMED, pair_by_names
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.counters import created_otherwise
 from tfport.weights.cudnn import no_twin
 from tfport.weights.derive import Slot, derive, is_output, pattern_for, recurrent_kind
+from tfport.weights.errors import WeightsError
 from tfport.weights.keras_chain import behind_flatten
+from tfport.weights.lazy import is_lazy
 from tfport.weights.matching import Match, Matching, match
-from tfport.weights.patterns import ZEROS
+from tfport.weights.patterns import ZEROS, plan
 from tfport.weights.record import Layer, Record, Way
 
 __all__ = ["match_unrecorded"]
@@ -56,6 +59,10 @@ def match_unrecorded(
         keys = {slot.target: entry.key for slot, entry, level in paired.pairs if level == NAMED}
         if (chained := match_chains(module, targets, checkpoint, keys)) is not None:
             return Record(name, "derived", chained[0].layers, record.origin), chained[1]
+    if not refused and len(paired.pairs) < len(slots):
+        placed = _by_attributes(slots, targets, checkpoint)
+        if placed is not None:
+            return record, placed
     flat = behind_flatten(keras_chain.chain_of(checkpoint.config)) if checkpoint.config else set()
     flattened = [p for p in paired.pairs if flat & set(p[1].layers) and p[0].role != "bias"]
     for slot, entry, _ in flattened:
@@ -148,14 +155,45 @@ def _layers(slots: list[Slot]) -> tuple[Layer, ...]:
     )  # fmt: skip
 
 
+def _by_attributes(slots: list[Slot], targets: Mapping[str, Any], checkpoint: Checkpoint) -> Matching | None:
+    """All tensors by where a subclassed model holds them, with the patterns that they need."""
+    slot_of = {slot.target: slot for slot in slots}
+
+    def pattern(way: Way, entry: Entry) -> str:
+        return pattern_for(slot_of[way.target], entry) if way.target in slot_of else way.pattern
+
+    def fits(way: Way, entry: Entry) -> bool:
+        tensor = targets[way.target].tensor
+        try:
+            made = plan(pattern(way, entry), entry.shape, way.sizes).target
+        except WeightsError:
+            return False
+        return not is_lazy(tensor) and made == tuple(tensor.shape)
+
+    found = match_attributes(_layers(_wanted(slots)), checkpoint, fits)
+    if found is not None:
+        found.matches = [
+            Match(dataclasses.replace(m.way, pattern=pattern(m.way, m.entry)), m.entry, m.level)
+            for m in found.matches
+        ]
+        place = {target: at for at, target in enumerate(targets)}
+        found.matches.sort(key=lambda m: place[m.way.target])
+    return found
+
+
+def _wanted(slots: list[Slot]) -> list[Slot]:
+    """The slots that must have a source, one of each tensor."""
+    first = {slot.tensor: slot.target for slot in reversed(slots)}
+    return [slot for slot in slots if slot.required and first[slot.tensor] == slot.target]
+
+
 def _by_structure(
     slots: list[Slot], record: Record, checkpoint: Checkpoint, notes: dict[str, str], flat: set[str]
 ) -> Matching | None:
     """All tensors by the order that the file keeps, or none: kinds, variables and shapes must agree one by one, and no
     two layers may be such that they could be exchanged unnoticed: a module defines its layers in any order.
     """
-    first = {slot.tensor: slot.target for slot in reversed(slots)}
-    wanted = [slot for slot in slots if slot.required and first[slot.tensor] == slot.target]
+    wanted = _wanted(slots)
     record = Record(record.model, record.kind, _layers(wanted), record.origin)
     found = match(record, checkpoint)
     if found.missing or found.left_over or found.ambiguous or not found.matches:
