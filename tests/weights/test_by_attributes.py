@@ -108,5 +108,22 @@ def test_another_number_of_blocks_is_refused(tmp_path):
 
 def test_one_layer_is_not_taken_for_two(tmp_path):
     written(KerasNet(), tmp_path / "m.weights.h5")
-    with pytest.raises(WeightsError, match="missing|wrong shape"):
+    with pytest.raises(WeightsError, match=r"missing: stem|wrong shape"):
         load_weights(Net(tail=4), tmp_path / "m.weights.h5")
+
+
+def test_items_of_a_dict_have_no_names(tmp_path):
+    """``items/dense_1`` is the second that the dict got; that the module has a dense_1 says nothing."""
+
+    class Items(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.items = {"last": keras.layers.Dense(4, name="z"), "first": keras.layers.Dense(4, name="a")}
+
+        def call(self, x):
+            return self.items["last"](self.items["first"](x))
+
+    written(Items(), tmp_path / "m.weights.h5")
+    module = nn.ModuleDict({"dense": nn.Linear(4, 4), "dense_1": nn.Linear(4, 4)})
+    with pytest.raises(WeightsError, match=r"missing: dense\.weight"):
+        load_weights(module, tmp_path / "m.weights.h5")

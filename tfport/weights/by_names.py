@@ -38,6 +38,11 @@ AUTOMATIC = re.compile(
     r"|sequential|model|functional|conv|fully_connected)(?:_?(\d+))?"
 )
 """Names that Keras, tf.layers and slim give by class and counter; torch code has them too, and counts as it likes."""
+_ITEM = re.compile(
+    r"(dense|einsum_dense|embedding|(depthwise_|separable_)?conv[123]d(_transpose)?|(batch|layer|group|rms)_normalization"
+    r"|lstm|gru|simple_rnn|rnn|bidirectional|time_distributed|conv_lstm[123]d|multi_head_attention|sequential|functional)(_\d+)?"
+)
+"""What Keras calls an item of a list in a ``.weights.h5``."""
 _COUNTS = re.compile("|".join([*CONTAINERS, "_operations", r"layer(_with_weights)?-\d+"]))
 """Places whose numbers count Keras' layers and are no names."""
 _CELL = re.compile(r"cell|(lstm|gru|simple_rnn)_cell(_\d+)?")
@@ -73,7 +78,8 @@ def pair_by_names(slots: Sequence[Slot], entries: Sequence[Entry], others: Itera
     that cannot be paired, but count.
     """
     held = collections.Counter(path for entry in entries for path in entry.paths)
-    readings = _with_separable({entry.key: _source_names(entry, held) for entry in entries})
+    lists = _lists(path for entry in entries if entry.index is not None for path in entry.paths)
+    readings = _with_separable({entry.key: _source_names(entry, held, lists) for entry in entries})
     by_key = {entry.key: entry for entry in entries}
     wanted = [(slot, _slot_names(slot)) for slot in slots]
     results: list[tuple[int, dict[str, tuple[str, str]], dict[str, set[str]]]] = []
@@ -102,12 +108,27 @@ def pair_by_names(slots: Sequence[Slot], entries: Sequence[Entry], others: Itera
     return found
 
 
-def _source_names(entry: Entry, held: Mapping[str, int]) -> list[_Name]:
+def _lists(paths: Iterable[str]) -> set[str]:
+    """Attributes of which a ``.weights.h5`` may have a list or dict: all that they hold is named by class and number."""
+    inside: dict[str, set[str]] = {}
+    for path in paths:
+        parts = path.split("/")
+        for at in range(1, len(parts)):
+            inside.setdefault("/".join(parts[:at]), set()).add(parts[at])
+    return {place for place, names in inside.items() if all(map(_ITEM.fullmatch, names))}
+
+
+def _is_counted(path: str, lists: set[str]) -> bool:
+    """Whether a place counts layers, so that it is no name."""
+    if any(map(_COUNTS.fullmatch, _split(path))):
+        return True
+    parts = path.split("/")
+    return any("/".join(parts[:at]) in lists for at in range(1, len(parts)))
+
+
+def _source_names(entry: Entry, held: Mapping[str, int], lists: set[str]) -> list[_Name]:
     """Every reading of a tensor's name in the checkpoint; ``held`` counts the variables of each object."""
-    scopes = [
-        *entry.layers[:1],
-        *(path for path in entry.paths if not any(map(_COUNTS.fullmatch, _split(path)))),
-    ]
+    scopes = [*entry.layers[:1], *(path for path in entry.paths if not _is_counted(path, lists))]
     if entry.variable is None and entry.index is not None:
         role = f"#{entry.index}/{held[entry.paths[0]] if entry.paths else 0}"
         return [_Name(way, role) for scope in dict.fromkeys(scopes) for way in _outside(_split(scope))]
