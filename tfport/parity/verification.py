@@ -152,6 +152,8 @@ class Plan:
     batches: str | None = None
     tensors: Sequence[str] = ()
     signature: str | None = None
+    map: str | None = None
+    """A file that tells which tensor of the weights becomes which parameter of the candidate."""
 
 
 def kind_of(reference: str) -> str:
@@ -255,6 +257,7 @@ def run_replay(
         "layers": "all" if plan.tensors else plan.layers,
         "rtol": plan.rtol,
         "atol": plan.atol,
+        "map": plan.map,
     }
     path = Path(output) / "request.json"
     path.write_text(json.dumps(request), "utf-8")
