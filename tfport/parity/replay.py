@@ -366,7 +366,8 @@ class Replay(Weights):
             self.run["layers"] = [layer.as_dict() for layer in localiser.layers]
             return self.unwatched(action, error)
         given = self.tensors(outputs)
-        if self.request.layers == "all" or not localiser.agree(given):
+        agrees = localiser.agree(given)
+        if self.request.layers == "all" or not agrees or localiser.doubtful:
             try:
                 localiser.locate(action, self.tensors)
             except Exception as error:  # the candidate may not stand other values than its own
@@ -376,7 +377,8 @@ class Replay(Weights):
                 self.run["notes"].append(f"layers: the search for the fault was stopped by {told}")
         self.run["layers"] = [layer.as_dict() for layer in localiser.layers]
         self.run["forced"] = [layer.as_dict() for layer in localiser.forced]
-        self.run["first"], self.run["causes"] = localiser.first, localiser.causes
+        if self.request.layers == "all" or not agrees or localiser.causes:
+            self.run["first"], self.run["causes"] = localiser.first, localiser.causes
         return outputs
 
     def unwatched(self, action: Callable[[], Any], error: CaptureError) -> Any:

@@ -76,17 +76,29 @@ class Weights:
         """How a person says which tensor becomes which parameter, for a candidate without a record."""
         if self.request.map:
             return f"; correct {self.request.map}"
-        return (f"; tell which is which: tfport weights {path} --module {self.request.candidate} --write-map map.toml,"
-                " complete it, tfport verify ... --map map.toml")  # fmt: skip
+        first, place = "", str(path)
+        if self.folder.parent.name.startswith(
+            "tfport-"
+        ):  # captured just now, into a folder that will be gone
+            first, place = "tfport capture ... -o golden, ", f"golden/{path.name}"
+        return (f"; tell which is which: {first}tfport weights {place} --module {self.request.candidate}"
+                " --write-map map.toml, complete it, tfport verify ... --map map.toml")  # fmt: skip
 
     def carry_by_run(self, module: Any, path: Path) -> bool:
-        """Weights for a module of which no record tells, by what its parts are given when it runs."""
+        """Weights for a module of which no record tells, by what its parts are given when it runs.
+
+        False where the record tells of it or some tensor finds no counterpart; raises what the module raises.
+        """
         if self.layers(module):
             return False
         from tfport.parity.carrying import carried
 
-        self.carrier = carried(module, *self.judged(), path, lambda: self.guard(self.called))
+        self.carrier, raised = carried(module, *self.judged(), path, lambda: self.guard(self.called))
         self.seeds()
+        if raised is not None:
+            raise CaptureError(
+                f"{raised}; it has no conversion record, and its weights were to be told by running it"
+            )
         if self.carrier is not None:
             self.run["notes"].append(self.carrier.said)
         return self.carrier is not None

@@ -70,8 +70,16 @@ class Part:
     def _hidden(self) -> list[str]:
         """A layer that differs where the outputs agree and no later layer does: an argmax or a saturated
         activation hides it. (What a later layer makes good, as where a normalisation is folded into a convolution,
-        is no fault.) Layers that were paired by their order alone do not count.
+        is no fault.) Layers that were paired by their order alone do not count. A layer for whose difference a
+        cause was found, applied and held is a fault wherever it lies: what comes behind it makes it small, not good.
         """
+        tried = {cause["layer"]: cause for cause in self.causes if cause["agrees"]}
+        for layer in self.layers:
+            if layer["status"] == "differs" and layer["how"] != "order" and layer["name"] in tried:
+                said = tried[layer["name"]]
+                return [
+                    f"layer {layer['name']} differs though the outputs agree: {said['cause']}, {said['said']}"
+                ]
         at = [
             i
             for i, layer in enumerate(self.layers)

@@ -32,11 +32,10 @@ COUNTERS = ("num_batches_tracked",)
 
 @dataclass
 class Step:
-    """What one module took: of these layers (by their place among the sources), its input flattened from this image."""
+    """What one module took: of these layers, by their place among the sources."""
 
     path: str
     sources: list[int]
-    image: Sequence[int] | None
 
 
 class Carrier:
@@ -95,16 +94,12 @@ class Carrier:
         return enter
 
     def _identify(self, path: str, module: nn.Module, given: Sequence[torch.Tensor]) -> None:
-        options: list[tuple[Source, Sequence[int] | None]] = []
-        fitting: list[tuple[Source, Sequence[int] | None]] = []
-        for source in self.free:
-            if self._chosen(module, source) is None:
-                continue
-            fitting.append((source, None))
-            for key in source.inputs[:1]:
-                state, reading, _ = self.walk.matcher.match(key, given)
-                if state != "differ":
-                    options.append((source, reading.split if reading is not None else None))
+        fitting = [source for source in self.free if self._chosen(module, source) is not None]
+        options = [
+            source
+            for source in fitting
+            if any(self.walk.matcher.match(key, given)[0] != "differ" for key in source.inputs[:1])
+        ]
         if not fitting:
             return
         how = "value" if options else "order"
@@ -112,8 +107,8 @@ class Carrier:
             self.by_order.append(path)
         elif len(options) > 1:
             self.alike.append(path)
-        source, image = min(options or fitting, key=lambda option: _unlike(path, option[0]))
-        self._fill(path, module, self._chosen(module, source) or [source], image, how)
+        source = min(options or fitting, key=lambda option: _unlike(path, option))
+        self._fill(path, module, self._chosen(module, source) or [source], how)
 
     def _chosen(self, module: nn.Module, source: Source) -> list[Source] | None:
         """The layers that the module takes, this one first; None where it does not fit."""
@@ -122,14 +117,12 @@ class Carrier:
             return levels_of(module, source, self.free[at + 1 :])
         return None if taken(module, [source]) is None else [source]
 
-    def _fill(
-        self, path: str, module: nn.Module, used: list[Source], image: Sequence[int] | None, how: str
-    ) -> None:
+    def _fill(self, path: str, module: nn.Module, used: list[Source], how: str) -> None:
         places = [next(i for i, one in enumerate(self.sources) if one is source) for source in used]
-        made = taken(module, used, image)
+        made = taken(module, used)
         if made is None:
             return
-        self.steps.append(Step(path, places, image))
+        self.steps.append(Step(path, places))
         self.told |= {id(tensor) for _, tensor in _put(module, made)}
         gone = [*used, *(part for one in used for part in one.parts)]
         self.free = [s for s in self.free if not any(s is one for one in gone)]
@@ -172,7 +165,7 @@ class Carrier:
         loaded = []
         for step in self.steps:
             part = module.get_submodule(step.path)
-            made = taken(part, [sources[i] for i in step.sources], step.image)
+            made = taken(part, [sources[i] for i in step.sources])
             loaded += [names[id(tensor)] for name, tensor in _put(part, made or {}) if name in (made or {})]
         held = dict(_tensors(module))
         for name, place, role in self.rest:
@@ -197,8 +190,10 @@ class Carrier:
 
 def carried(
     module: nn.Module, reference: Reference, judge: Judge, path: Path, forward: Callable[[], Any]
-) -> Carrier | None:
-    """Carries the weights of a file; None, with every tensor as it was, where some tensor or layer finds no partner."""
+) -> tuple[Carrier | None, str | None]:
+    """Carries the weights of a file. None, with every tensor as it was, where some tensor or layer finds no partner, and
+    what the module has raised.
+    """
     from tfport.weights.detect import read_checkpoint
 
     before = [(tensor, tensor.clone()) for tensor in (*module.parameters(), *module.buffers())]
@@ -206,13 +201,14 @@ def carried(
     try:
         carrier.run(forward)
         if not carrier.missing and not carrier.left:
-            return carrier
-    except Exception:  # the candidate may raise anything; without weights it is told that they do not fit
-        pass
+            return carrier, None
+        told = None
+    except Exception as error:  # the candidate may raise anything
+        told = str(error)
     with torch.no_grad():
         for tensor, value in before:
             tensor.copy_(value)
-    return None
+    return None, told
 
 
 def _write(tensor: torch.Tensor, array: np.ndarray) -> None:

@@ -17,19 +17,15 @@ Taken = dict[str, np.ndarray]
 """Tensor of the module -> its value."""
 
 
-def taken(module: nn.Module, sources: Sequence[Source], image: Sequence[int] | None = None) -> Taken | None:
+def taken(module: nn.Module, sources: Sequence[Source]) -> Taken | None:
     """The value of every tensor of the module, or None where the layer is not of this kind or these sizes.
 
-    There is one source, for each level of a recurrent module one. `image` is the shape (batch, ..., channels) that was
-    flattened into the module's input, where the module is given it channels first: the weights of its features are then
-    put into that order.
+    There is one source, for each level of a recurrent module one.
     """
     levels = isinstance(module, nn.RNNBase)
     made = _recurrent(module, sources) if levels else _taken(module, sources[0])
     if not made:
         return None
-    if image is not None and not isinstance(module, _ConvNd):
-        made = _reordered(module, made, tuple(image[1:]))
     held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     if any(name not in held or tuple(held[name].shape) != made[name].shape for name in made):
         return None
@@ -212,16 +208,6 @@ def _attention(module: nn.MultiheadAttention, source: Source) -> Taken | None:
     if biases:
         made |= {"in_proj_bias": np.concatenate(biases[:3]), "out_proj.bias": biases[3]}
     return made
-
-
-def _reordered(module: nn.Module, made: Taken, image: tuple[int, ...]) -> Taken:
-    """The features of a flattened image (h w c) in the order (c h w)."""
-    size = math.prod(image)
-    order = np.moveaxis(np.arange(size).reshape(image), -1, 0).reshape(-1)
-    if isinstance(module, nn.Linear):
-        weight = made["weight"]
-        return {**made, "weight": weight[:, order]} if weight.shape[1] == size else made
-    return {n: a[order] if a.ndim and a.shape[0] == size else a for n, a in made.items()}
 
 
 __all__ = ["Taken", "einsum_axes", "levels_of", "neutral", "taken"]

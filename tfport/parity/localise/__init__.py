@@ -63,6 +63,11 @@ class Localiser:
         """Whether the reference told of any layer."""
         return bool(self.reference.calls)
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether a layer differed that is not paired by its order alone."""
+        return any(layer.status == "differs" and layer.how != "order" for layer in self.layers)
+
     def walk(self, force: bool = False) -> Walk:
         """A new walk under the same seeds, with the statistics that the candidate began with."""
         self.restore()

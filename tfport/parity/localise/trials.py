@@ -317,13 +317,31 @@ class Trial:
         if found is None or not value.is_floating_point():
             return
         wanted = found.reading.of(self.base.judge.tensor(key), value.shape).to(value.dtype)
-        for cause, said, fitted in _fits(wanted, value):
+        for cause, said, fitted in (*self._addends(key, found, value), *_fits(wanted, value)):
             measure = self.base.judge.measure(key, wanted, fitted)
             if measure.ok and _ratio(measure) * BETTER <= (self.error or float("inf")):
                 yield Cause(cause, layer, True, f"with {said} it agrees")
                 return
         if "bias" not in self.tried:
             self.tried += ["bias", "scale"]
+
+    def _addends(
+        self, key: str, found: Found, value: torch.Tensor
+    ) -> Iterator[tuple[str, str, torch.Tensor]]:
+        """A skip connection that is not there: the value with another layer's added."""
+        reference = self.base.reference
+        shape = reference.shape(key)
+        end = self.event.call.index if self.event.call is not None else len(reference.calls)
+        earlier = [(k, f"the output of {m.name}") for k, m in reference.makers.items() if m.index < end]
+        inputs = [(k, k.replace("inputs/", "input ")) for k in reference.values if k.startswith("inputs/")]
+        for name, said in [*inputs, *earlier]:
+            if (
+                name != key
+                and reference.shape(name) == shape
+                and self.base.judge.tensor(name).is_floating_point()
+            ):
+                other = found.reading.of(self.base.judge.tensor(name), value.shape).to(value.dtype)
+                yield "missing addend", f"{said} added", value + other
 
 
 class _Everywhere(dict[int, Any]):

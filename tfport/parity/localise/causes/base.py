@@ -72,11 +72,20 @@ class Context:
         return self.call.kind if self.call is not None else ""
 
     def told(self, name: str, default: Any = None) -> Any:
-        """A value of the reference's configuration: of the layer at fault, else of those behind it."""
-        for call in (self.call, *self.chain):
+        """A value of the reference's configuration: of the layer at fault, else of those behind it, of those that hold it."""
+        for call in (self.call, *self.chain, *self.holders):
             if call is not None and call.config.get(name) is not None:
                 return call.config[name]
         return default
+
+    @property
+    def holders(self) -> list[Call]:
+        """The layers inside which the one at fault lies, the innermost first."""
+        name = self.call.name if self.call is not None else ""
+        found = [
+            call for call in self.reference.calls if name.startswith(f"{call.name}/") and not call.number
+        ]
+        return sorted(found, key=lambda call: -len(call.name))
 
     @property
     def activations(self) -> list[str]:
