@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,8 +96,10 @@ class Trial:
             if self.arguments is not None:
                 if fix is None:
                     return self._run_module(patches, swaps, value)
-                return self._run_module(patches, swaps, value, fix.after, fix.whole, fix.premise)
-            if fix is not None and fix.whole is not None:
+                return self._run_module(
+                    patches, swaps, value, fix.after, fix.whole, fix.premise, fix.keywords
+                )
+            if fix is not None and (fix.whole is not None or fix.keywords):
                 return False, float("inf")
             after, integers = (fix.after, fix.integers) if fix else (None, False)
             return self._run_all(patches, swaps, value, after, integers)
@@ -109,12 +112,14 @@ class Trial:
         after: Any = None,
         whole: Any = None,
         premise: Any = None,
+        keywords: Mapping[str, Any] | None = None,
     ) -> tuple[bool, float]:
         module = self.module
         taps = Taps(lambda operation, result: None)
         taps.patches, taps.swaps = patches, swaps
         args, kwargs = self.arguments or ((), {})
         args = tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in args)
+        args, kwargs = _given(module.forward, args, kwargs, keywords or {})
         self.restore()
         if premise is not None and not self._holds(premise(*args)):
             return False, float("inf")
@@ -364,6 +369,16 @@ def _proposals(context: Context) -> list[tuple[int, Fix]]:
         # an operation called in a way that a cause does not know: what was proposed before it stands
         return found
     return found
+
+
+def _given(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], changed: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments with some set by name, however they were passed."""
+    names = list(inspect.signature(function).parameters) if changed else []
+    at = {names.index(n): v for n, v in changed.items() if n in names and names.index(n) < len(args)}
+    named = {n: v for n, v in changed.items() if n not in names or names.index(n) not in at}
+    return tuple(at.get(i, a) for i, a in enumerate(args)), {**kwargs, **named}
 
 
 def _light(operation: Operation) -> Operation:

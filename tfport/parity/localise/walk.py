@@ -7,6 +7,7 @@ next layer is judged on what the reference gave it.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from tfport.parity.localise.pairing import Pairing
 from tfport.parity.localise.reference import RECURRENT, Call, Reference
 from tfport.parity.localise.slots import WHOLE, copied, slots
 from tfport.parity.localise.taps import Operation, Taps, tensors_of
+from tfport.parity.reference.keras_layers import snake_case
 
 STAGES = ("output", "before")
 
@@ -235,6 +237,10 @@ class Walk:
             event.border = event.border or border
             if state == "differ":
                 event.missing.append(key)
+        if event.missing and self._is_another(call, path):
+            self.seen[path] = number
+            self._expect(call)
+            return
         event.aside = [
             name for name, key in call.arguments.items()
             if isinstance(key, str) and self.matcher.match(key, given)[0] == "differ"
@@ -247,6 +253,17 @@ class Walk:
             event.elsewhere = self._elsewhere(call, given)
         self.open.append(event)
         self.on_enter(event, args, kwargs)
+
+    def _is_another(self, call: Call, path: str) -> bool:
+        """Whether a module without tensors, found by a name that Keras has counted, is another one of the class: it is
+        called before modules that come before its layer. (A port that pads apart counts its own ZeroPadding2D.)
+        """
+        part = self.module.get_submodule(path) if self.module is not None else None
+        counted = re.fullmatch(rf"{snake_case(call.kind)}(_\d+)?", call.name.rpartition("/")[2])
+        if part is None or not counted or any(True for _ in (*part.parameters(), *part.buffers())):
+            return False
+        earlier = (self.pairing.path(c) for c in self.reference.calls[: call.index])
+        return any(p is not None and not self.seen.get(p) for p in earlier)
 
     def _elsewhere(self, call: Call, given: Sequence[torch.Tensor]) -> Call | None:
         """Another call of this kind of layer whose inputs these are: two modules took each other's place."""

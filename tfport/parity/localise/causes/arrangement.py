@@ -13,6 +13,7 @@ from tfport.parity.localise.causes.base import Context, Fix
 from tfport.parity.localise.taps import Operation
 
 REDUCTIONS = ("mean", "sum", "amax", "amin", "max", "min", "logsumexp", "std", "var", "argmax")
+MERGES = frozenset(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"))
 BINARY = {
     "add": torch.add, "radd": torch.add, "mul": torch.mul, "rmul": torch.mul, "sub": torch.sub, "maximum": torch.maximum,
     "minimum": torch.minimum, "truediv": torch.div, "div": torch.div, "iadd": torch.add, "imul": torch.mul,
@@ -28,8 +29,9 @@ def propose(context: Context) -> Iterator[Fix]:
                 "index shift", f"ids {by:+d}", "them unchanged", value=lambda x, n=by: x + n, integers=True
             )
         return
+    kinds = {c.kind for c in (context.call, *context.chain) if c is not None}
     if operation.name in ("cat", "concat", "concatenate"):
-        yield from _joined(operation)
+        yield from _joined(operation, "Concatenate" in kinds)
     elif operation.name in REDUCTIONS and isinstance(operation.first, torch.Tensor):
         yield from _reduced(operation)
     elif operation.name == "layer_norm":
@@ -45,18 +47,18 @@ def propose(context: Context) -> Iterator[Fix]:
     elif operation.name in ("pixel_shuffle", "pixel_unshuffle"):
         yield Fix("order of pixels", "depth_to_space's order of channels", "torch's", _depth_to_space)
     elif operation.name in BINARY and len(operation.args) == 2:
-        yield from _combined(operation)
+        yield from _combined(operation, bool(kinds & MERGES))
     elif operation.name in ("permute", "transpose", "swapaxes", "movedim", "t"):
         yield from _moved(operation)
 
 
-def _joined(operation: Operation) -> Iterator[Fix]:
+def _joined(operation: Operation, told: bool) -> Iterator[Fix]:
     parts, axis = list(operation.get("tensors")), operation.get("dim", 0)
     if len(parts) <= 4:
         for order in itertools.permutations(range(len(parts))):
             if order != tuple(range(len(parts))):
                 yield Fix("order of concatenation", f"order {order}", str(tuple(range(len(parts)))),
-                          lambda op, o=order: op.again(tensors=[op.get("tensors")[i] for i in o]))  # fmt: skip
+                          lambda op, o=order: op.again(tensors=[op.get("tensors")[i] for i in o]), told=told)  # fmt: skip
     for other in range(parts[0].ndim):
         if other != axis % parts[0].ndim:
             yield Fix("axis", f"dim={other}", f"dim={axis}", lambda op, a=other: op.again(dim=a))
@@ -113,14 +115,14 @@ def _depth_to_space(operation: Operation) -> torch.Tensor:
     return made.reshape(batch, channels * block**2, height // block, width // block)
 
 
-def _combined(operation: Operation) -> Iterator[Fix]:
+def _combined(operation: Operation, told: bool) -> Iterator[Fix]:
     one, two = operation.args
     if not (isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor)):
         return
     for said, function in (("the sum", torch.add), ("the product", torch.mul), ("the difference", torch.sub),
                            ("the maximum", torch.maximum)):  # fmt: skip
         if BINARY[operation.name] is not function:
-            yield Fix("kind of merge", said, operation.name, lambda op, f=function: f(*op.args))
+            yield Fix("kind of merge", said, operation.name, lambda op, f=function: f(*op.args), told=told)
 
 
 def _moved(operation: Operation) -> Iterator[Fix]:
