@@ -252,12 +252,8 @@ class Replay(Weights):
         """The conversion's record: carried by the model, else the .tfport.json beside the file."""
         record = getattr(target, "tfport_record", None)
         self.carried = record is not None
-        path = Path(self.path).with_suffix(".tfport.json")
-        if record is None and path.is_file():
-            try:
-                record = json.loads(path.read_text("utf-8"))
-            except ValueError as error:
-                raise CaptureError(f"{path} is damaged: {error}") from None
+        if record is None:
+            record = self.beside() or None
         if record is None:
             self.run["notes"].append("no conversion record: arguments keep TensorFlow's axis order")
         self.record = record or {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,18 @@ class Weights:
     carrier: Any
     seeds: Callable[[], None]
     guard: Callable[..., Any]
+
+    path: str
+
+    def beside(self) -> Mapping[str, Any]:
+        """The record beside the candidate's file; empty where there is none. A model may carry another, its own."""
+        path = Path(self.path).with_suffix(".tfport.json")
+        if not path.is_file():
+            return {}
+        try:
+            return json.loads(path.read_text("utf-8"))  # type: ignore[no-any-return]
+        except ValueError as error:
+            raise CaptureError(f"{path} is damaged: {error}") from None
 
     @property
     def told(self) -> Mapping[str, Any] | None:
@@ -63,7 +77,8 @@ class Weights:
         try:
             load_weights(module, source, record=self.told, name=told, map=self.request.map)
         except WeightsError as error:
-            if weights["kind"] == "keras" and not self.request.map and self.carry_by_run(module, path):
+            by_hand = weights["kind"] != "keras" or self.request.map
+            if not by_hand and (self.carry_by_parts(module, path) or self.carry_by_run(module, path)):
                 return
             first = str(error).splitlines()[0].replace(f"{path}", path.name)
             shown = "; ".join((first, *error.problems[:MISFITS]))
@@ -83,6 +98,37 @@ class Weights:
             first, place = "tfport capture ... -o golden, ", f"golden/{path.name}"
         return (f"; tell which is which: {first}tfport weights {place} --module {self.request.candidate}"
                 " --write-map map.toml, complete it, tfport verify ... --map map.toml")  # fmt: skip
+
+    def carry_by_parts(self, module: Any, path: Path) -> bool:
+        """Weights for a module that the record does not know, but whose parts it knows: a model that holds models.
+
+        False, with every tensor as it was, where some tensor belongs to no such part.
+        """
+        from tfport.weights import WeightsError, load_weights
+        from tfport.weights.detect import read_checkpoint
+
+        record = self.beside()
+        models = record.get("models") or {}
+        parts = {p: part for p, part in module.named_modules() if p and type(part).__name__ in models}
+        parts = {p: part for p, part in parts.items() if not any(p.startswith(f"{q}.") for q in parts)}
+        held = sum(1 for part in parts.values() for _ in part.parameters())
+        if self.layers(module) or not parts or held != sum(1 for _ in module.parameters()):
+            return False
+        checkpoint = read_checkpoint(path)
+        before = [(tensor, tensor.clone()) for tensor in (*module.parameters(), *module.buffers())]
+        used = 0
+        try:
+            for place, part in parts.items():
+                inside = place.replace(".", "/") + "/"
+                entries = [within(e, inside) for e in checkpoint.entries.values() if e.key.startswith(inside)]
+                load_weights(part, checkpoint.having(entries), record=record, name=type(part).__name__)
+                used += len(entries)
+            if used == len(checkpoint.entries):
+                return True
+        except WeightsError:
+            used = 0
+        put_back(before)
+        return False
 
     def carry_by_run(self, module: Any, path: Path) -> bool:
         """Weights for a module of which no record tells, by what its parts are given when it runs.
@@ -162,3 +208,22 @@ class Weights:
             if key in models:
                 return models[key].get("layers", [])
         return next(iter(models.values())).get("layers", []) if len(models) == 1 else []
+
+
+def within(entry: Any, inside: str) -> Any:
+    """An entry of a checkpoint as the object at `inside` holds it."""
+    depth = inside.count("/")
+    return dataclasses.replace(
+        entry,
+        paths=tuple(p.removeprefix(inside) for p in entry.paths),
+        layers=tuple("/".join(name.split("/")[depth:]) for name in entry.layers),
+    )
+
+
+def put_back(kept: list[tuple[Any, Any]]) -> None:
+    """Gives tensors the values that they had: pairs (tensor, value)."""
+    import torch
+
+    with torch.no_grad():
+        for tensor, value in kept:
+            tensor.copy_(value)
