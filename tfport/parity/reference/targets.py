@@ -105,7 +105,7 @@ def forget(folder):
 
 def describe(error, path=""):
     """`ValueError: bad shape (model.py:12)`: an exception in one line, with the user's own line."""
-    text = str(error).strip()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()  # Keras prints in bold
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     text = re.sub(r"\{\{.*?\}\} ?", "", lines[0]) if lines else ""
     if len(lines) > 1 and (text.endswith(":") or text.startswith("Exception encountered when calling")):
