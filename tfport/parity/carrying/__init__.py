@@ -127,9 +127,7 @@ class Carrier:
         gone = [*used, *(part for one in used for part in one.parts)]
         self.free = [s for s in self.free if not any(s is one for one in gone)]
         source = used[0]
-        half = (
-            source.given and source.kind != source.calls[0].kind
-        )  # the first one of a separable convolution
+        half = source.kind != source.calls[0].kind  # of a separable convolution
         if len(used) == 1 and source.name not in self.pairing.paths and not half:
             self.pairing.paths[source.name] = (path, how)
             self.walk.calls[path] = list(source.calls)

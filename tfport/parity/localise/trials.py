@@ -52,6 +52,8 @@ class Trial:
     inside: bool
     outputs: Callable[[Any], Mapping[str, torch.Tensor]]
     """The model's result as named tensors in TensorFlow's axis order."""
+    cut: frozenset[int] = frozenset()
+    """Calls whose modules gave something of another shape: no value is put in its place, whatever a change makes of it."""
     restore: Callable[[], None] = lambda: None
     """Undoes what a run in training mode did to running statistics."""
     tried: list[str] = field(default_factory=list)
@@ -157,6 +159,7 @@ class Trial:
         integers: bool,
     ) -> tuple[bool, float]:
         walk = self.walk()
+        walk.cut = self.cut
         walk.taps.patches, walk.taps.swaps = patches, swaps
         if after is not None and self.layers:
             walk.after = {self.layers[0].index: after}

@@ -91,6 +91,9 @@ class Walk:
         self.on_enter: Callable[[Event, Any, Any], None] = lambda event, args, kwargs: None
         self.after: Mapping[int, Callable[[Any], Any]] = {}  # call -> what is done to its module's result
         self.off = False
+        self.cut: frozenset[int] = (
+            frozenset()
+        )  # calls whose modules give more than the layer, which is cut later
         self.pending: dict[int, list[tuple[str, str]]] = {}  # elements -> (key, stage)
         for call in reference.calls:
             if pairing.path(call) is None:
@@ -292,8 +295,9 @@ class Walk:
         assert call is not None
         event.end = self.taps.count
         event.found, event.agrees, event.reason = self.judge_call(call, module, result)
-        if event.agrees is False and not event.found and self.pairing.how(call) != "record":
-            event.agrees = None  # it may give more than the layer, and be cut behind it
+        other = not event.found and self.pairing.how(call) != "record"
+        if event.agrees is False and (other or call.index in self.cut):
+            event.agrees, event.found = None, []  # it may give more than the layer, and be cut behind it
             self._expect(call)
         cut = event.agrees is None and bool(call.tensors)  # what is made of it tells
         for tensor in tensors_of(result):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from tfport.parity.localise.causes.base import Context, Fix
+from tfport.parity.localise.readings import readings
 from tfport.parity.localise.taps import Operation
 
 REDUCTIONS = ("mean", "sum", "amax", "amin", "max", "min", "logsumexp", "std", "var", "argmax")
@@ -29,6 +30,7 @@ def propose(context: Context) -> Iterator[Fix]:
                 "index shift", f"ids {by:+d}", "them unchanged", value=lambda x, n=by: x + n, integers=True
             )
         return
+    yield from _unadded(context, operation)
     kinds = {c.kind for c in (context.call, *context.chain) if c is not None}
     if operation.name in ("cat", "concat", "concatenate"):
         yield from _joined(operation, "Concatenate" in kinds)
@@ -50,6 +52,29 @@ def propose(context: Context) -> Iterator[Fix]:
         yield from _combined(operation, bool(kinds & MERGES))
     elif operation.name in ("permute", "transpose", "swapaxes", "movedim", "t"):
         yield from _moved(operation)
+
+
+def _unadded(context: Context, operation: Operation) -> Iterator[Fix]:
+    """What an Add of the reference adds to the operation's argument: a skip connection that is not there."""
+    call, value = context.call, operation.first
+    keys = [key for key in call.inputs if key] if call is not None and call.kind == "Add" else []
+    if len(keys) != 2 or not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        return
+    for key, other in (keys, keys[::-1]):
+        one, two = (torch.from_numpy(context.reference.array(k).copy()).to(value) for k in (key, other))
+        if one.shape != two.shape:
+            return
+        for reading in readings(tuple(one.shape), tuple(value.shape)):
+            if torch.allclose(
+                reading.of(one, value.shape), value, rtol=1e-4, atol=1e-4 * float(value.abs().max())
+            ):
+                maker = context.reference.makers.get(other)
+                said = f"the output of {maker.name} added" if maker is not None else f"{other} added"
+                added = reading.of(two, value.shape)
+                yield Fix(
+                    "missing addend", said, "nothing", lambda op, v=added: op.on(op.first + v), told=True
+                )
+                return
 
 
 def _joined(operation: Operation, told: bool) -> Iterator[Fix]:

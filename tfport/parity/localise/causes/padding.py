@@ -200,6 +200,8 @@ def _cuts(operation: Operation) -> Iterator[Fix]:
         made = list(parts)
         for i in cut:
             start, stop = made[i].start or 0, made[i].stop
+            if by < 0 and stop is None and all(isinstance(p, slice) for p in parts):
+                stop = operation.args[0].shape[i]  # as many elements, further in front
             moved = slice(start + by, stop + by if stop is not None and stop + by != 0 else None)
             made[i] = moved if start + by >= 0 else made[i]
         if cut and made != parts:

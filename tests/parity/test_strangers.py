@@ -1,0 +1,82 @@
+"""Ports written by hand, without a record: weights by what each module is given, faults localised and named."""
+
+import pytest
+
+from tests.parity.conftest import PROGRAMS, capture_many, replays
+
+pytest.importorskip("tensorflow")
+
+STEPS = ["--gradients", "--steps", "2", "--optimizer", "SGD(0.05)", "--loss", "mse"]
+MODELS = {
+    "images": ("Images", ["--input", "3x9x8x3"]),
+    "painter": ("Painter", ["--input", "4x7"]),
+    "words": ("Words", ["--input", "3x6:int32<12"]),
+    "levels": ("Levels", ["--input", "3x6x4", *STEPS]),
+    "translator": ("Translator", ["--input", "2x5x4", "--input", "2x6x3"]),
+    "Reader": ("Reader", ["--input", "3x6:int32<12"]),
+    "waves": ("Waves", ["--input", "2x12x3", *STEPS]),
+}
+HEALTHY = [name for name in MODELS if name != "words"]  # torch's LSTM skips no padding
+
+FAULTS = {
+    "padding of the stem": ("images", "conv2d", "padding side", "F.pad(x, (0, 1, 1, 1))", "F.pad(x, (1, 0, 1, 1))"),
+    "epsilon": ("images", "batch_normalization", "epsilon", "self.stem_norm = nn.BatchNorm2d(6, eps=1e-3)", "self.stem_norm = nn.BatchNorm2d(6)"),
+    "flatten order": ("images", "dense", "flatten order", "x.permute(0, 2, 3, 1).flatten(1)", "x.flatten(1)"),
+    "no skip connection": ("images", "add", "missing addend", "x = x + self.inner(x)", "x = self.inner(x)"),
+    "softmax over the batch": ("images", "dense", "softmax axis", "dim=1)", "dim=0)"),
+    "epsilon behind a cut": ("painter", "batch_normalization_1", "epsilon", "nn.BatchNorm2d(5, eps=1e-3)", "nn.BatchNorm2d(5)"),
+    "the other side cut": ("painter", "conv2d_transpose", "padding side", "[:, :, :8, :8]", "[:, :, 1:, 1:]"),
+    "slope": ("painter", "leaky_re_lu", "slope", "0.3)", "0.2)"),
+    "channels first": ("painter", "reshape", "flatten order", "view(-1, 4, 4, 6).permute(0, 3, 1, 2)", "view(-1, 6, 4, 4)"),
+    "no mask": ("words", "bidirectional", "mask", "", ""),
+    "no initial state": ("translator", "lstm_1", "initial state", "self.target(target, state)", "self.target(target)"),
+    "states exchanged": ("translator", "lstm_1", "initial state", "self.target(target, state)", "self.target(target, state[::-1])"),
+    "no causal mask": ("Reader", "block/multi_head_attention", "attention mask", "attn_mask=hidden, ", ""),
+    "one step too far": ("Reader", "block/multi_head_attention", "attention mask", "triu(1)", "triu(2)"),
+    "heads": ("Reader", "block/multi_head_attention", "num_heads", "nn.MultiheadAttention(8, 2,", "nn.MultiheadAttention(8, 4,"),
+    "a small epsilon": ("Reader", "block/layer_normalization", "epsilon", "self.ln1, self.ln2 = nn.LayerNorm(8, eps=1e-6)", "self.ln1, self.ln2 = nn.LayerNorm(8, eps=3e-5)"),
+    "dilation": ("waves", "conv1d_3", "dilation", "for rate in (1, 2)", "for rate in (1, 3)"),
+    "the last step for the mean": ("waves", "global_average_pooling1d", "", "x.mean(2)", "x[:, :, -1]"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def goldens(tmp_path_factory):
+    """Golden folders by model."""
+    root = tmp_path_factory.mktemp("strangers")
+    told = capture_many(
+        [f"{PROGRAMS / 'strangers.py'}:{name}", *words, "--dtype", "float32,float64", "-o", root / name]
+        for name, (_, words) in MODELS.items()
+    )
+    assert [status for status, _ in told] == [0] * len(MODELS), told
+    return {name: root / name for name in MODELS}
+
+
+def port(folder, model, old="", new=""):
+    """The port in a folder of its own, changed; returns `file.py:Class`."""
+    code = (PROGRAMS / "strangers_torch.py").read_text("utf-8")
+    assert not old or code.count(old) >= 1
+    (folder / "port.py").write_text(code.replace(old, new) if old else code, "utf-8")
+    return f"{folder / 'port.py'}:{MODELS[model][0]}"
+
+
+@pytest.mark.parametrize("model", HEALTHY)
+def test_a_right_port_agrees_in_both_precisions(model, goldens, tmp_path):
+    made = replays(
+        goldens[model], port(tmp_path, model), tmp_path / "out", ("float32", "float64"), layers="all"
+    )
+    for run, part in made:
+        assert part.ok, (run["dtype"], part.reasons, run["training"])
+        assert any("no conversion record: modules took their weights" in note for note in part.notes) or (
+            model == "painter"  # whose weights go by kinds and shapes alone
+        )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_caught_localised_and_named(fault, goldens, tmp_path):
+    model, layer, cause, old, new = FAULTS[fault]
+    ((run, part),) = replays(goldens[model], port(tmp_path, model, old, new), tmp_path / "out")
+    assert part.error is None and not part.ok, part.error
+    first = run["first"] or {}
+    assert layer in (first["layer"], *first["between"][:1]), (first, run["causes"])
+    assert not cause or cause in [told["cause"] for told in run["causes"]], (first, run["causes"])
