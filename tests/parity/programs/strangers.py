@@ -88,3 +88,36 @@ def waves():
         two = layers.Conv1D(4, 2, dilation_rate=rate, padding="causal", activation="sigmoid")(x)
         x = layers.Add()([x, layers.Multiply()([one, two])])
     return keras.Model(given, layers.GlobalAveragePooling1D()(x))
+
+
+def encoder():
+    given = keras.Input((8, 8, 1))
+    x = layers.Conv2D(3, 3, strides=2, padding="same", activation="relu")(given)
+    return keras.Model(given, layers.Dense(2)(layers.Flatten()(x)), name="encoder")
+
+
+def decoder():
+    given = keras.Input((2,))
+    return keras.Model(given, layers.Dense(5)(given), name="decoder")
+
+
+class Holder(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.encoder = encoder()
+        self.decoder = decoder()
+
+    def call(self, images):
+        return self.decoder(self.encoder(images))
+
+
+def single():
+    """What TensorFlow has in float32 alone."""
+    given = keras.Input((5, 7, 6, 2))
+    x = layers.MaxPooling3D((2, 3, 2), strides=(1, 2, 2), padding="same")(given)
+    x = layers.AveragePooling3D(2, padding="same")(x)
+    x = layers.MaxPooling3D((1, 2, 1))(x)
+    x = layers.Reshape((6, 2, 1))(x)
+    x = layers.Conv2D(6, 1)(x)
+    x = layers.Lambda(lambda v: tf.nn.local_response_normalization(v, 2, 1.5, 0.1, 0.75))(x)
+    return keras.Model(given, layers.UpSampling2D((3, 2), interpolation="bilinear")(x))
