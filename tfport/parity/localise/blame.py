@@ -182,7 +182,11 @@ QUIET = frozenset(
 
 def _steps(walk: Walk, event: Event) -> list[str]:
     """The operations that compute something between the values found equal and the place of the fault."""
-    return [walk.names[i] for i in event.feeding if i < len(walk.names) and walk.names[i] not in QUIET]
+    return [
+        walk.names[i]
+        for i in event.feeding
+        if i < len(walk.names) and walk.names[i] and walk.names[i] not in QUIET
+    ]
 
 
 def walk_key(walk: Walk, key: str) -> str:

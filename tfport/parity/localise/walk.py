@@ -162,7 +162,7 @@ class Walk:
                 self.feeds.append(())
                 self.names.append("")
             self.feeds[operation.index] = tuple(sources - {-1})
-            self.names[operation.index] = operation.name
+            self.names[operation.index] = "" if _sleeps(operation, result) else operation.name
             for tensor in made:
                 if not isinstance(tensor, torch.nn.Parameter):
                     tensor._tfport_made = operation.index  # type: ignore[attr-defined]
@@ -447,3 +447,11 @@ class Walk:
                 if kept and torch.equal(value, original):
                     slot.write(made, source.get(made))
                     break
+
+
+def _sleeps(operation: Operation, result: Any) -> bool:
+    """Whether a dropout hands on what it is given, as in eval mode."""
+    given = operation.first
+    if "dropout" not in operation.name or not isinstance(given, torch.Tensor):
+        return False
+    return isinstance(result, torch.Tensor) and result.shape == given.shape and torch.equal(result, given)
