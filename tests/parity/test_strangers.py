@@ -112,6 +112,35 @@ def test_a_model_whose_parts_alone_are_recorded_agrees(goldens, tmp_path):
     assert part.ok, part.reasons
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("mask=mask", "mask=None"), ("!= 0", "== 0")], ids=["none", "inverted"]
+)
+def test_the_mask_of_a_converted_port_is_named(old, new, goldens, tmp_path):
+    made = convert_source((PROGRAMS / "strangers.py").read_text("utf-8"))
+    assert old in made.code
+    (tmp_path / "port.py").write_text(made.code.replace(old, new), "utf-8")
+    (tmp_path / "port.tfport.json").write_text(json.dumps(made.record), "utf-8")
+    ((run, part),) = replays(goldens["words"], f"{tmp_path}/port.py:words", tmp_path / "out")
+    assert not part.ok and run["first"]["layer"].startswith("bidirectional"), part.error
+    assert "mask" in [told["cause"] for told in run["causes"]]
+
+
+def test_a_fault_that_later_layers_make_small_is_no_agreement(goldens, tmp_path):
+    """An epsilon of 1e-5 for 1e-6 moves the outputs by less than float32 may, the layer by more than it may."""
+    changed = port(
+        tmp_path,
+        "Reader",
+        "self.ln2 = nn.LayerNorm(8, eps=1e-6), nn.LayerNorm(8, eps=1e-6)",
+        "self.ln2 = nn.LayerNorm(8, eps=8e-6), nn.LayerNorm(8, eps=1e-6)",
+    )
+    ((run, part),) = replays(goldens["Reader"], changed, tmp_path / "out")
+    assert not part.ok and "epsilon" in [told["cause"] for told in run["causes"]]
+    assert (
+        part.comparison.ok
+        and "though the outputs agree: epsilon, with eps=1e-06 it agrees" in part.reasons[0]
+    )
+
+
 def test_what_tensorflow_has_in_float32_alone_runs_in_float64(goldens):
     """Resizing, pools in 3-D and LRN: in float64 they are our own, and give what TensorFlow gives in float32."""
     golden = read_golden(goldens["single"])

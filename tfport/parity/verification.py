@@ -289,6 +289,8 @@ def verify(plan: Plan) -> Verification:
         split_target(plan.reference)
         candidate = default_candidate(plan.reference)
     split_target(candidate)
+    if plan.map and not os.path.isfile(plan.map):
+        raise CaptureError(f"--map {plan.map}: no such file (tfport weights --write-map writes one)")
     done = Verification(plan.reference, candidate, seed=plan.seed)
     with tempfile.TemporaryDirectory(prefix="tfport-") as temporary, replayer() as process:
         start = time.perf_counter()
