@@ -236,7 +236,7 @@ def test_what_does_not_fit_is_named_and_changes_nothing(saved):
     model = Net()
     for make, says in (
         (lambda p: optim.SGD(p, 0.1, momentum=0.9), "holds the state of adam, not of sgd"),
-        (lambda p: optim.Adam(p, amsgrad=True), "numbered tensors of adam"),
+        (lambda p: optim.Adam(p, amsgrad=True), "keeps velocity_hat, which the checkpoint lacks"),
         (lambda p: optim.LBFGS(p), "no counterpart"),
     ):
         optimizer = make(model.parameters())

@@ -42,10 +42,10 @@ def with_averages(checkpoint: Checkpoint, trainable: Sequence[str], ordered: boo
 
 
 def _of_keras(checkpoint: Checkpoint, trainable: Sequence[str], ordered: bool) -> dict[str, str]:
-    from tfport.weights.optimizer import read_optimizer
+    from tfport.weights.optimizer import Asked, read_optimizer
 
     try:
-        state = read_optimizer(checkpoint, trainable, average=True, ordered=ordered)
+        state = read_optimizer(checkpoint, trainable, Asked(average=True), ordered=ordered)
     except WeightsError as error:
         raise WeightsError(f"{checkpoint.path}: holds no moving averages of the weights ({error})") from None
     found = {weight: slots["average"] for weight, slots in state.slots.items() if "average" in slots}

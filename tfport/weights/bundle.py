@@ -63,7 +63,7 @@ def read_bundle(prefix: str, *, verify: bool = True) -> Checkpoint:
         raise WeightsError(message if message.startswith(index) else f"{index}: {message}") from None
     data = _Data(prefix, shards, verify, stored)
     names = [key.decode("utf-8", "backslashreplace") for key in stored if not key.startswith(b"\0")]
-    facts, orders = _facts(names, data)
+    facts, orders, trained = _facts(names, data)
     listed = []
     for name in names:
         item = stored.get(name.encode("utf-8"))
@@ -75,19 +75,19 @@ def read_bundle(prefix: str, *, verify: bool = True) -> Checkpoint:
         if verify and not item.slices and item.dtype != STRING:
             unchecked = Unchecked(lambda i=item: data.whole(i, False), lambda i=item: data.check(i))  # type: ignore[misc]
         listed.append(Entry(name, item.shape, name_of(item.dtype), read, unchecked=unchecked, **about))
-    return Checkpoint(prefix, "V2 checkpoint", listed, orders)
+    return Checkpoint(prefix, "V2 checkpoint", listed, orders, trained=trained)
 
 
-def _facts(names: list[str], data: _Data) -> tuple[dict[str, dict], list[list[str]]]:
+def _facts(names: list[str], data: _Data) -> tuple[dict[str, dict], list[list[str]], dict[str, list[str]]]:
     if GRAPH not in names:
-        return {}, []
+        return {}, [], {}
     value = data.tensor(GRAPH)
     if value.shape != () or not isinstance(value.item(), bytes):
         raise WeightsError(f"{data.prefix}.index: the object graph is no string: the file is damaged")
     graph = objectgraph.parse(value.item())
-    facts, orders = objectgraph.facts(graph, set(names))
+    facts, orders, trained = objectgraph.facts(graph, set(names))
     facts[GRAPH] = {"ignored": "description of the saved objects"}
-    return facts, orders
+    return facts, orders, trained
 
 
 def _shards(header: bytes) -> int:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tfport.weights.errors import WeightsError
 
-__all__ = ["Checkpoint", "Entry", "Unchecked", "plain"]
+__all__ = ["ELSEWHERE", "Checkpoint", "Entry", "Unchecked", "plain"]
 
 T = TypeVar("T")
+ELSEWHERE = "of another part"
+"""Begins the reason to ignore a weight that another model's part of the file holds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +66,10 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     ``format`` names the format; ``entries`` holds shape and dtype without reading values; ``orders`` are
     lists of keys in the order in which the model itself lists its variables, each for one list that the file
-    stores; ``layers`` are the places of its layers in that order, where a configuration tells it, which also
-    tells whether the optimizer keeps ``averages`` of the weights.
+    stores; ``layers`` are the places of its layers in that order, where a configuration tells it. ``optimizer`` is
+    the configuration of the optimizer that the model was compiled with (of the one inside a LossScaleOptimizer):
+    class_name and config. ``trained`` are the keys of the weights that an optimizer of the object graph lists, in
+    its order, by the optimizer's place ("generator_optimizer").
     """
 
     def __init__(
@@ -75,7 +79,8 @@ class Checkpoint(Mapping[str, np.ndarray]):
         entries: Sequence[Entry],
         orders: Sequence[Sequence[str]] = (),
         layers: Sequence[str] = (),
-        averages: bool | None = None,
+        optimizer: Mapping[str, Any] | None = None,
+        trained: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.path = path
         self.format = format
@@ -84,11 +89,46 @@ class Checkpoint(Mapping[str, np.ndarray]):
         self.entries: dict[str, Entry] = {entry.key: entry for entry in without_buffers(entries)}
         self.orders = tuple(tuple(order) for order in orders)
         self.layers = tuple(layers)
-        self.averages = averages
+        self.optimizer = optimizer
+        self.trained = {place: tuple(keys) for place, keys in (trained or {}).items()}
 
     def having(self, entries: Sequence[Entry], format: str | None = None) -> Checkpoint:
         """The same file with other tensors."""
-        return Checkpoint(self.path, format or self.format, entries, self.orders, self.layers, self.averages)
+        return Checkpoint(
+            self.path, format or self.format, entries, self.orders, self.layers, self.optimizer, self.trained
+        )
+
+    def part(self, name: str) -> Checkpoint:
+        """The same file with the weights of one of its models ("generator"): the others are there and ignored.
+
+        ``name`` is the model's place among the saved objects, or the first scopes of its variables' names. Raises
+        WeightsError where nothing stands there.
+        """
+        entries, found = [], False
+        for entry in self.entries.values():
+            inside = tuple(p[len(name) :].lstrip("/") for p in entry.paths if _below(p, name))
+            if entry.ignored:
+                entries.append(entry)
+            elif inside or _below(entry.key, name) or any(_below(layer, name) for layer in entry.layers):
+                entries.append(dataclasses.replace(entry, paths=inside or entry.paths))
+                found = True
+            else:
+                entries.append(dataclasses.replace(entry, ignored=f"{ELSEWHERE} than {name}"))
+        if not found:
+            tops = {(e.paths or (e.key,))[0].split("/")[0] for e in self.entries.values() if not e.ignored}
+            raise WeightsError(
+                f"{self.path}: holds no weights of {name!r}; its parts are {', '.join(sorted(tops))}"
+            )
+        kept = {entry.key for entry in entries if not entry.ignored}
+        orders = [[key for key in order if key in kept] for order in self.orders]
+        layers = [p[len(name) :].lstrip("/") for p in self.layers if _below(p, name)]
+        return Checkpoint(self.path, self.format, entries, orders, layers, self.optimizer, self.trained)
+
+    @property
+    def averages(self) -> bool | None:
+        """Whether the optimizer keeps averages of the weights (``use_ema``); None where no configuration tells."""
+        told = None if self.optimizer is None else self.optimizer["config"].get("use_ema")
+        return told if isinstance(told, bool) else None
 
     @functools.cached_property
     def made(self) -> dict[str, Entry]:
@@ -130,6 +170,10 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.format} {self.path!r}, {len(self)} tensors>"
+
+
+def _below(path: str, name: str) -> bool:
+    return path == name or path.startswith(name + "/")
 
 
 def _native(array: np.ndarray) -> np.ndarray:

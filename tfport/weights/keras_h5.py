@@ -7,6 +7,7 @@ weights, trainable ones first.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.errors import WeightsError
 from tfport.weights.hdf5 import attribute, datasets, entry, groups, texts
 from tfport.weights.keras1 import classes_of, entries_of, is_keras1
+from tfport.weights.keras_weights import innermost
 from tfport.weights.names import canonical, not_a_weight, suffixes
 
 __all__ = ["is_legacy", "read_legacy_h5"]
@@ -46,7 +48,17 @@ def read_legacy_h5(root: Any, data: memoryview, path: str) -> Checkpoint:
         if name.split("/")[0] == "optimizer_weights":
             for leaf, dataset in datasets(below):
                 entries.append(entry(data, dataset, key=f"{name}/{leaf}", ignored="optimizer state"))
-    return Checkpoint(path, "Keras .h5 (legacy)", entries, [order])
+    return Checkpoint(path, "Keras .h5 (legacy)", entries, [order], optimizer=_optimizer(root))
+
+
+def _optimizer(root: Any) -> dict[str, Any] | None:
+    """The configuration of the optimizer in the attribute ``training_config``, None where there is none to read."""
+    text = _text(root, "training_config")
+    try:
+        told = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return innermost(told.get("optimizer_config")) if isinstance(told, dict) else None
 
 
 def _check_backend(backend: str | None, entries: list[Entry], path: str) -> None:

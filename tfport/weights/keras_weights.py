@@ -14,7 +14,7 @@ from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.hdf5 import attribute, datasets, entry, groups
 from tfport.weights.names import snake_case
 
-__all__ = ["CONTAINERS", "counted", "group_names", "read_weights_h5"]
+__all__ = ["CONTAINERS", "counted", "group_names", "innermost", "read_weights_h5"]
 
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 """Groups that hold the layers of a model: Keras 3, and the same format as Keras 2.12 to 2.15 wrote it."""
@@ -32,6 +32,7 @@ def read_weights_h5(
                if name == "vars" or name.endswith("/vars")}  # fmt: skip
     names = {holder: attribute(group, "name") for holder, group in holders.items()}
     told = group_names(config, {holder for holder, group in holders.items() if len(group)}) if config else {}
+    optimizers = tuple(h for h, group in holders.items() if _is_optimizer(h, group))
     entries: list[Entry] = []
     for holder, group in holders.items():
         called = _called(holder, names, told)
@@ -43,22 +44,21 @@ def read_weights_h5(
                 index=int(leaf) if leaf.isdigit() else None, variable=None if leaf.isdigit() else leaf,
                 ignored="counter of an adapting layer" if counts
                 else "the kernel of the layer inside, stored twice" if leaf == "0" and _SPECTRAL.search(holder)
-                else _ignored(holder),
+                else _ignored(holder, optimizers),
             ))  # fmt: skip
     entries.sort(key=lambda e: (e.paths, e.index if e.index is not None else -1))
-    return Checkpoint(path, "Keras .weights.h5", entries, layers=list(told), averages=_averages(config))
-
-
-def _averages(config: Any) -> bool | None:
-    """``use_ema`` of the optimizer that the model was compiled with, or of the one inside it; None where none tells."""
     inside = config.get("compile_config") if isinstance(config, Mapping) else None
-    found = inside.get("optimizer") if isinstance(inside, Mapping) else None
+    optimizer = innermost(inside.get("optimizer")) if isinstance(inside, Mapping) else None
+    return Checkpoint(path, "Keras .weights.h5", entries, layers=list(told), optimizer=optimizer)
+
+
+def innermost(found: Any) -> dict[str, Any] | None:
+    """Class and settings of a configured optimizer, of the one inside where it only scales the loss; None for none."""
+    told = None
     while isinstance(found, Mapping) and isinstance(found.get("config"), Mapping):
-        settings = found["config"]
-        found = settings.get("inner_optimizer")
-        if found is None and isinstance(settings.get("use_ema"), bool):
-            return bool(settings["use_ema"])
-    return None
+        told = {"class_name": str(found.get("class_name")), "config": dict(found["config"])}
+        found = found["config"].get("inner_optimizer")
+    return told
 
 
 def counted(group: str) -> tuple[str, int]:
@@ -67,9 +67,18 @@ def counted(group: str) -> tuple[str, int]:
     return (kind, int(number)) if kind and number.isdigit() else (group, 0)
 
 
-def _ignored(holder: str) -> str:
+def _is_optimizer(holder: str, group: Any) -> bool:
+    """Whether a group holds an optimizer's tensors: a model may keep several, under any name, each with its count of
+    steps first."""
+    if not holder.rpartition("/")[2].endswith("optimizer"):
+        return False
+    first = dict(datasets(group)).get("0")
+    return first is not None and first.shape == () and first.dtype.kind == "i"
+
+
+def _ignored(holder: str, optimizers: tuple[str, ...]) -> str:
     parts = holder.split("/")
-    if parts[0] == "optimizer":
+    if parts[0] == "optimizer" or holder in optimizers:
         return "optimizer state"
     if any(part.startswith("seed_generator") for part in parts):
         return "state of a random seed generator"
