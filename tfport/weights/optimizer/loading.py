@@ -115,6 +115,8 @@ def load_optimizer(
         *_on_rates(state, target, config, rate, count),
     ]
     notes += _left_out(state, fitted, known, wanted)
+    if not config and state.family != target.family:
+        notes.append(f"the run's optimizer was {state.family}, this is {target.family}: mind weight_decay")
     told = None if scaler is None else _scale(checkpoint, state, scaler)
     if not known:
         optimizer.build([held for held, _ in wanted.values()])
@@ -191,11 +193,7 @@ def _values(
         _, tensors = wanted.setdefault(match.way.target, (held.tensor, {}))
         for slot, key in state.slots[match.entry.key].items():
             value = checkpoint[key]
-            if slot in NEVER_NEGATIVE and (value < 0).any():
-                raise WeightsError(
-                    f"{checkpoint.path}: {key} cannot be {state.family}'s {slot}: it has negative values; the tensors"
-                    " are others than their names or numbers say"
-                )
+            _possible(checkpoint, state, match.entry.key, slot, value)
             place = target.place(slot, state, rate, group)
             if place is None:
                 if not _idle(state, slot, value, config):
@@ -232,6 +230,25 @@ def _values(
                 " requires_grad_(False) continues the run"
             )
     return wanted, rows, notes
+
+
+def _possible(
+    checkpoint: Checkpoint, state: OptimizerState, weight: str, slot: str, value: np.ndarray
+) -> None:
+    """WeightsError where a slot has values that no run gives it: then the tensors are others than was thought."""
+    held = state.slots[weight]
+    wrong = ""
+    if slot in NEVER_NEGATIVE and (value < 0).any():
+        wrong = "has negative values"
+    elif slot == "velocity_hat" and (value < checkpoint[held["velocity"]]).any():
+        wrong = "is smaller than the velocity, whose maximum it is"
+    elif slot == "average_gradient" and (value**2 > checkpoint[held["velocity"]] * 1.0001 + 1e-30).any():
+        wrong = "is larger than the mean of squares allows"
+    if wrong:
+        raise WeightsError(
+            f"{checkpoint.path}: {held[slot]} cannot be {state.family}'s {slot}: it {wrong}; the optimizer's tensors are"
+            " others than their names or numbers say: make the optimizer with the run's amsgrad, momentum, centered, use_ema"
+        )
 
 
 def _idle(state: OptimizerState, slot: str, value: np.ndarray, config: Mapping[str, Any]) -> bool:

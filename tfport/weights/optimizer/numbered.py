@@ -149,6 +149,13 @@ def _places(
         if places is not None and wrong is None:
             if not config and (asked.average or asked.uses is None or uses is None):
                 _only(checkpoint, family, count, weights, tensors, extra)
+            elif not config and (
+                len(kept := {slot for _, slot in places}) > 2 or (family == "rmsprop" and len(kept) > 1)
+            ):
+                state.notes.append(
+                    f"the file numbers the tensors and tells no settings: they were taken for {', '.join(sorted(kept))}, as"
+                    " the optimizer keeps"
+                )
             return places
         misplaced = misplaced or wrong
     told = (
