@@ -15,7 +15,7 @@ import re
 import numpy as np
 
 from tfport.weights import objectgraph
-from tfport.weights.checkpoint import Checkpoint, Entry, Unchecked
+from tfport.weights.checkpoint import Checkpoint, Entry, Unchecked, with_slots
 from tfport.weights.dtypes import STRING, dtype_of, name_of
 from tfport.weights.errors import WeightsError
 from tfport.weights.files import mapped
@@ -75,7 +75,9 @@ def read_bundle(prefix: str, *, verify: bool = True) -> Checkpoint:
         if verify and not item.slices and item.dtype != STRING:
             unchecked = Unchecked(lambda i=item: data.whole(i, False), lambda i=item: data.check(i))  # type: ignore[misc]
         listed.append(Entry(name, item.shape, name_of(item.dtype), read, unchecked=unchecked, **about))
-    return Checkpoint(prefix, "V2 checkpoint", listed, orders, trained=trained)
+    return Checkpoint(
+        prefix, "V2 checkpoint", listed if facts else with_slots(listed), orders, trained=trained
+    )
 
 
 def _facts(names: list[str], data: _Data) -> tuple[dict[str, dict], list[list[str]], dict[str, list[str]]]:

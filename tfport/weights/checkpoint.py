@@ -11,7 +11,7 @@ import numpy as np
 
 from tfport.weights.errors import WeightsError
 
-__all__ = ["ELSEWHERE", "Checkpoint", "Entry", "Unchecked", "plain"]
+__all__ = ["ELSEWHERE", "Checkpoint", "Entry", "Unchecked", "plain", "with_slots"]
 
 T = TypeVar("T")
 ELSEWHERE = "of another part"
@@ -180,6 +180,21 @@ def _native(array: np.ndarray) -> np.ndarray:
     """The array in the machine's order of bytes."""
     array = np.asarray(array)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def with_slots(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries of a checkpoint by name in which ``w/my_adam`` is a slot of ``w``, of its shape and dtype, not a weight: an
+    optimizer may have any name."""
+    from tfport.weights.names import slot_owner
+
+    held = {entry.key: entry for entry in entries if not entry.ignored}
+    found = []
+    for entry in entries:
+        owner = None if entry.ignored else held.get(slot_owner(entry.key, held) or "")
+        if owner is not None and entry.shape and (owner.shape, owner.dtype) == (entry.shape, entry.dtype):
+            entry = dataclasses.replace(entry, ignored=f"optimizer slot {entry.key[len(owner.key) + 1 :]}")
+        found.append(entry)
+    return found
 
 
 def plain(arrays: Mapping[str, np.ndarray]) -> Checkpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "natural",
     "not_a_weight",
     "part_names",
+    "slot_owner",
     "snake_case",
     "synonyms",
 ]
@@ -122,6 +123,12 @@ def part_names(part: str, layer: str, names: Iterable[str], single: bool) -> lis
         return [prefix + part] if part in below else []
     found = [prefix + name for name in below if re.fullmatch(form, name)]
     return found if single or form != r"\w+" or len(found) == 1 else []
+
+
+def slot_owner(key: str, names: Container[str]) -> str | None:
+    """The variable whose slot a name may be: ``w`` of ``w/my_adam_1`` where there is a ``w``; the longest."""
+    parts = key.split("/")
+    return next((o for at in range(len(parts) - 1, 0, -1) if (o := "/".join(parts[:at])) in names), None)
 
 
 def describe(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from tfport.weights import tensorproto
-from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.checkpoint import Checkpoint, Entry, with_slots
 from tfport.weights.dtypes import dtype_of, name_of
 from tfport.weights.errors import WeightsError
 from tfport.weights.files import mapped
@@ -57,7 +57,7 @@ def read_v1(path: str) -> Checkpoint:
         Entry(t.name, t.shape, name_of(t.dtype), lambda t=t: _values(data, t), **describe(t.name))  # type: ignore[misc]
         for t in tensors
     ]
-    return Checkpoint(path, "V1 checkpoint", entries)
+    return Checkpoint(path, "V1 checkpoint", with_slots(entries))
 
 
 def _tensor(message: bytes) -> _Tensor:

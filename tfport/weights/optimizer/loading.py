@@ -98,7 +98,7 @@ def load_optimizer(
     trainable = fitted.trainable(trained) if trained else []
     if not trainable:
         raise WeightsError("the optimizer trains no parameter of this module (or all of them are frozen)")
-    asked = Asked(target.family, target.uses, target.extra, which=which)
+    asked = Asked(target.family, target.uses, target.extra, which=which, counted=steps is not None)
     state = read_optimizer(checkpoint, trainable, asked, fitted.trainable(parameters), fitted.ordered)
     config = settings(checkpoint, state)
     every = int(config.get("gradient_accumulation_steps") or 1)
@@ -117,6 +117,7 @@ def load_optimizer(
     notes += _left_out(state, fitted, known, wanted)
     if not config and state.family != target.family:
         notes.append(f"the run's optimizer was {state.family}, this is {target.family}: mind weight_decay")
+    notes += _on_embeddings(fitted, state, wanted)
     told = None if scaler is None else _scale(checkpoint, state, scaler)
     if not known:
         optimizer.build([held for held, _ in wanted.values()])
@@ -280,6 +281,35 @@ def _left_out(
     if bare:
         notes.append(f"{len(bare)} parameters of the optimizer get no state: {', '.join(bare[:5])}")
     return notes
+
+
+def _on_embeddings(fitted: Fitted, state: OptimizerState, wanted: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """A note where the run updated embeddings otherwise than by their dense gradient."""
+    from torch import nn
+
+    dense = [
+        name for name in wanted
+        if isinstance(fitted.targets[name].owner, nn.Embedding) and not fitted.targets[name].owner.sparse
+    ]  # fmt: skip
+    lazily = state.family in ("rmsprop", "adadelta", "ftrl") or (
+        state.family == "sgd" and any(state.slots.values())
+    )
+    if lazily and (state.v1 or (state.legacy and state.family != "rmsprop")):
+        how = "TensorFlow left the rows that a batch does not hold as they were, with their state"
+    elif state.keras3 and state.family in (
+        "adam",
+        "adamw",
+        "nadam",
+        "lamb",
+        "rmsprop",
+        "adagrad",
+        "adadelta",
+    ):
+        how = "Keras 3 squares the gradient of a row that a batch holds twice before adding up"
+    else:
+        return []
+    exact = ": nn.Embedding(sparse=True) with tfport.compat's optimizer does the same"
+    return [f"{', '.join(dense)}: {how}{exact}"] if dense else []
 
 
 def _scale(checkpoint: Checkpoint, state: OptimizerState, scaler: Any) -> dict[str, Any]:

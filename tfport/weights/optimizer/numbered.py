@@ -110,7 +110,9 @@ def _read(
             f"{checkpoint.path}: numbers the optimizer's tensors and does not say of which optimizer they are: name it"
         )
     ordered = [held[n] for n in sorted(held)]
-    state = OptimizerState(family, False, {w.key: {} for w in weights}, place=place, idle=not named)
+    state = OptimizerState(
+        family, False, {w.key: {} for w in weights}, place=place, idle=not named, keras3=bool(named)
+    )
     state.scalars["iterations"] = ordered[0].key
     start = 2 if len(ordered) > 1 and ordered[1].shape == () else 1
     if start == 2:
@@ -140,8 +142,8 @@ def _places(
         extras = [[slot for slot, key in EXTRA.items() if config.get(key)]]
     else:
         extras = [["average"]] if asked.average else [list(asked.extra), *([] if not asked.extra else [[]])]
-    readings = [(extra, uses) for extra in extras for uses in (given, asked.uses, None)
-                if uses is not None or (given, asked.uses) == (None, None) or config or not extra]  # fmt: skip
+    kinds = [uses for uses in (given, asked.uses) if uses is not None]
+    readings = [(extra, uses) for extra in extras for uses in kinds] + [(extra, None) for extra in extras]
     misplaced = None
     for extra, uses in readings:
         places = positional_slots(family, *count, uses, extra)

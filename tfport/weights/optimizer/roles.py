@@ -71,10 +71,10 @@ def slot_name(family: str, name: str) -> str | None:
     return made if made in FAMILIES[family] else None
 
 
-def v1_slots(scope: str, count: int) -> tuple[str, tuple[str, ...]] | None:
-    """The family and slots of TensorFlow 1's ``w/Adam``, ``w/Adam_1`` ...: by the optimizer's scope and how many slots
-    a variable has. None for another scope or count."""
-    found = _V1.get(scope)
+def v1_slots(name: str | None, count: int) -> tuple[str, tuple[str, ...]] | None:
+    """The family and slots of TensorFlow 1's ``w/Adam``, ``w/Adam_1`` ...: by the optimizer's name or family and how
+    many slots a variable has. None for another name or count."""
+    found = _V1.get(name or "") or next((held for held in _V1.values() if held[0] == name), None)
     slots = None if found is None else found[1].get(count)
     return None if found is None or slots is None else (found[0], slots)
 

@@ -12,6 +12,7 @@ import re
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.errors import WeightsError
 from tfport.weights.optimizer.roles import family_of
+from tfport.weights.optimizer.state import OptimizerState
 
 __all__ = ["SCALARS", "bare", "fill_scalars", "place_of", "steps_of_powers"]
 
@@ -46,10 +47,12 @@ def place_of(entry: Entry) -> str | None:
     return key.rpartition("/")[0] or None if entry.shape == () else None
 
 
-def fill_scalars(checkpoint: Checkpoint, state: object, family: str, place: str | None) -> None:
+def fill_scalars(
+    checkpoint: Checkpoint, state: OptimizerState, family: str, place: str | None, counted: bool = False
+) -> None:
     """Set ``iterations``, ``rate``, ``loss_scale`` and ``good_steps`` of an OptimizerState whose slots stand at
     ``place`` (None: unknown), and the keys of all numbers in ``scalars``. Raises WeightsError where two optimizers'
-    counts differ and nothing tells whose the state is."""
+    counts differ and nothing tells whose the state is (unless the count is known: ``counted``)."""
     found: dict[str, list[tuple[int, str]]] = {}
     for entry in checkpoint.entries.values():
         name = _name(entry)
@@ -63,14 +66,14 @@ def fill_scalars(checkpoint: Checkpoint, state: object, family: str, place: str 
         keys = [key for rank, key in ranked if rank == best]
         values = {float(checkpoint[key]) for key in keys}
         if len(values) == 1:
-            state.scalars[name] = keys[0]  # type: ignore[attr-defined]
-        elif name in ("iterations", "beta1_power", "beta2_power"):
+            state.scalars[name] = keys[0]
+        elif not counted and name in ("iterations", "beta1_power", "beta2_power"):
             raise WeightsError(
                 f"{checkpoint.path}: holds several counts of steps, and nothing tells which is this optimizer's: pass"
                 " steps=",
                 [f"{key} is {float(checkpoint[key]):g}" for key in keys],
             )
-    for name, key in state.scalars.items():  # type: ignore[attr-defined]
+    for name, key in state.scalars.items():
         value = checkpoint[key]
         if name in ("iterations", "good_steps"):
             setattr(state, name, int(value))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from tfport.weights.checkpoint import ELSEWHERE, Checkpoint, Entry
 from tfport.weights.errors import WeightsError
-from tfport.weights.names import natural
+from tfport.weights.names import natural, slot_owner
 from tfport.weights.optimizer.numbered import numbered_groups, read_numbered
 from tfport.weights.optimizer.ordering import in_kerass_order
 from tfport.weights.optimizer.roles import EXTRA, FAMILIES, family_of, slot_name, v1_slots
@@ -22,7 +22,7 @@ from tfport.weights.optimizer.state import NOTHING, Asked, OptimizerState, same_
 
 __all__ = ["read_optimizer"]
 
-_V1_SLOT = re.compile(r"(.+)/(Adam|Momentum|RMSProp|Adagrad|Adadelta|Ftrl|AdaMax|LAMB)(?:_(\d+))?$")
+_V1_SLOT = re.compile(r"(.+/.+?)(?:_(\d+))?$")
 _BERT_SLOT = re.compile(r"(.+)/(adam_m|adam_v)$")
 _BERT_NOTE = (
     "the checkpoint's AdamWeightDecayOptimizer has no bias correction, torch's AdamW has: until some 10,000 steps"
@@ -64,7 +64,7 @@ def read_optimizer(
     else:
         state = _named(checkpoint, weights, asked)
     same_family(checkpoint, state.family, asked.family)
-    fill_scalars(checkpoint, state, state.family, state.place or asked.which)
+    fill_scalars(checkpoint, state, state.family, state.place or asked.which, asked.counted)
     _check(checkpoint, weights, state)
     return state
 
@@ -78,7 +78,7 @@ def _slotted(checkpoint: Checkpoint) -> bool:
 
 
 def _named(checkpoint: Checkpoint, weights: Sequence[Entry], asked: Asked) -> OptimizerState:
-    v1 = _v1(checkpoint, weights) or _of_bert(checkpoint, weights)
+    v1 = _v1(checkpoint, weights, asked.family) or _of_bert(checkpoint, weights)
     if v1 is not None:
         return v1
     candidates = [e for e in checkpoint.entries.values() if e.ignored.startswith("optimizer")]
@@ -122,6 +122,7 @@ def _named(checkpoint: Checkpoint, weights: Sequence[Entry], asked: Asked) -> Op
             state.idle or reading.form == "slot first",
             state.legacy or reading.form == "slot last",
         )
+        state.keras3 = state.keras3 or reading.form == "joined"
         families.setdefault(place, set()).add(reading.family)
     return _chosen(checkpoint, weights, asked, candidates, states, families)
 
@@ -214,12 +215,16 @@ def _names_of(entry: Entry) -> list[str]:
 # ---------------------------------------------------------------- TensorFlow 1
 
 
-def _v1(checkpoint: Checkpoint, weights: Sequence[Entry]) -> OptimizerState | None:
+def _v1(checkpoint: Checkpoint, weights: Sequence[Entry], family: str | None) -> OptimizerState | None:
+    """``w/Adam``, ``w/Adam_1``: under the class's name, or any that the program gave (``w/my_adam``)."""
     by_weight: dict[str, dict[str, dict[int, str]]] = {}
     for entry in checkpoint.entries.values():
-        match = _V1_SLOT.match(entry.key)
-        if match:
-            by_weight.setdefault(match[1], {}).setdefault(match[2], {})[int(match[3] or 0)] = entry.key
+        match = _V1_SLOT.match(entry.key) if entry.ignored.startswith("optimizer slot ") else None
+        owner = slot_owner(entry.key, checkpoint.entries) if match else None
+        if match and owner is not None and "/.OPTIMIZER_SLOT/" not in entry.key:
+            scope = match[1][len(owner) + 1 :]
+            if scope not in ("ExponentialMovingAverage", "adam_m", "adam_v"):
+                by_weight.setdefault(owner, {}).setdefault(scope, {})[int(match[2] or 0)] = entry.key
     if not by_weight:
         return None
     families: set[str] = set()
@@ -227,10 +232,11 @@ def _v1(checkpoint: Checkpoint, weights: Sequence[Entry]) -> OptimizerState | No
     for weight in weights:
         slots[weight.key] = {}
         for scope, keys in by_weight.get(weight.key, {}).items():
-            known = v1_slots(scope, len(keys))
+            known = v1_slots(scope.rpartition("/")[2], len(keys)) or v1_slots(family, len(keys))
             if known is None or sorted(keys) != list(range(len(keys))):
                 raise WeightsError(
                     f"{checkpoint.path}: {weight.key} has {len(keys)} slots of {scope}: not understood"
+                    + ("" if family else ", name the kind of optimizer")
                 )
             families.add(known[0])
             slots[weight.key] = {slot: keys[n] for n, slot in enumerate(known[1])}
@@ -238,7 +244,17 @@ def _v1(checkpoint: Checkpoint, weights: Sequence[Entry]) -> OptimizerState | No
         raise WeightsError(
             f"{checkpoint.path}: slots of several optimizers, or of none of these weights: {families or ''}"
         )
-    return OptimizerState(families.pop(), True, slots)
+    state = OptimizerState(families.pop(), True, slots)
+    own = {scope for weight in weights for scope in by_weight.get(weight.key, {})}
+    if unknown := sorted(
+        scope
+        for scope in own
+        if not v1_slots(scope.rpartition("/")[2], 1) and not v1_slots(scope.rpartition("/")[2], 2)
+    ):
+        state.notes.append(
+            f"the slots are called {', '.join(unknown)}: they were taken for those of {state.family}, as the optimizer is"
+        )
+    return state
 
 
 def _of_bert(checkpoint: Checkpoint, weights: Sequence[Entry]) -> OptimizerState | None:

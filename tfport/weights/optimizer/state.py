@@ -15,13 +15,14 @@ __all__ = ["NOTHING", "Asked", "OptimizerState", "same_family"]
 class Asked:
     """The receiver's ``family``, the slots it ``uses`` and what it keeps beside them (``extra``: average,
     gradient_accumulator), each None or empty where nothing is known; ``average`` asks for Keras' averages of the
-    weights; ``which`` names one of several optimizers."""
+    weights; ``which`` names one of several optimizers; ``counted`` says that the count of steps is known."""
 
     family: str | None = None
     uses: Sequence[str] | None = None
     extra: Sequence[str] = ()
     average: bool = False
     which: str | None = None
+    counted: bool = False
 
     def means(self, place: str | None) -> bool:
         """Whether the optimizer at this place may be meant."""
@@ -43,7 +44,8 @@ class OptimizerState:
     torch's. ``slots`` maps a weight's key to slot names (Keras 3's) and their keys. ``iterations`` counts steps,
     ``rate`` is the learning rate where it is stored; ``scalars`` are the keys they were read from; ``place`` is where
     the optimizer stands in the file. ``idle`` says that the writer keeps a momentum that it may not use (Keras 2's
-    SGD), ``legacy`` that Keras 2's legacy class wrote it; ``left`` are slots of weights that were not asked for.
+    SGD), ``legacy`` that Keras 2's legacy class wrote it, ``keras3`` that Keras 3 did; ``left`` are slots of weights
+    that were not asked for.
     """
 
     family: str
@@ -58,6 +60,7 @@ class OptimizerState:
     place: str | None = None
     idle: bool = False
     legacy: bool = False
+    keras3: bool = False
     left: list[str] = dataclasses.field(default_factory=list)
 
 
