@@ -11,6 +11,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 tf = pytest.importorskip("tensorflow")
 
+import tfport.compat  # noqa: E402, F401  # publishes the rules, before one of them is imported by itself
 from tfport.rules import keras_optimizers as ours  # noqa: E402
 from tfport.rules import train_v1 as v1  # noqa: E402
 
@@ -37,7 +38,7 @@ def slices(grad, rows):
 
 
 def sparse(grad, rows):
-    return torch.sparse_coo_tensor(torch.tensor([rows]), torch.tensor(grad), (6, 3))
+    return torch.sparse_coo_tensor(torch.tensor([rows]), torch.tensor(grad), (6, 3), check_invariants=True)
 
 
 def check(theirs, mine):

@@ -41,7 +41,9 @@ def _summed(grad: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]
     held = getattr(grad, "occurrences", None)
     if held is None:
         return function(grad)
-    return torch.sparse_coo_tensor(held._indices(), function(held._values()), held.shape).to_dense()
+    return torch.sparse_coo_tensor(
+        held._indices(), function(held._values()), held.shape, check_invariants=False
+    ).to_dense()
 
 
 def squared(grads: Tensors) -> Tensors:
