@@ -227,7 +227,7 @@ class Adadelta(Optimizer):
             if (held := getattr(grad, "occurrences", None)) is not None:
                 rows = held._indices()[0]
                 each = torch.sparse_coo_tensor(
-                    held._indices(), a[rows] * held._values() / b[rows], held.shape
+                    held._indices(), a[rows] * held._values() / b[rows], held.shape, check_invariants=False
                 )
                 made.occurrences = each  # type: ignore[attr-defined]
         _running(moves, squared(list(move)), self.rho)
