@@ -244,3 +244,41 @@ def test_a_layer_list_of_keras_2_matches_what_a_layer_keeps_inside():
     assert {m.way.target: m.entry.key for m in found.matches if "query" in m.way.target} == {
         "mha.query.weight": "model/layer_with_weights-1/_query_dense/kernel"
     }
+
+
+def test_a_compiled_module_and_a_parallel_one_are_what_is_inside(tmp_path):
+    path = keras(tmp_path / "run.keras", NAMES, ["Dense"] * 3, DENSE, ADAM)
+    for wrap in (torch.compile, nn.DataParallel):
+        inside = Net(*NAMES)
+        model = wrap(inside)
+        load_weights(model, path)
+        optimizer = optim.Adam(model.parameters())
+        load_optimizer(optimizer, model, path)
+        assert float(inside.charlie.weight[0, 0]) == 3
+        assert float(optimizer.state[inside.charlie.weight]["exp_avg"][0, 0]) == 30
+
+
+def test_an_optimizer_that_is_not_carried_is_refused_and_an_unknown_one_said(tmp_path):
+    import h5py
+
+    model = Net(*NAMES)
+    path = tmp_path / "run.weights.h5"
+    path.write_bytes(h5(DENSE, ADAM))
+    optimizer = optim.Adam(model.parameters())
+    with h5py.File(path, "r+") as root:
+        root["optimizer/vars"].attrs["name"] = "schedule_free_adam_w"
+    with pytest.raises(WeightsError, match="the state of schedule_free_adam_w, which is not carried"):
+        load_optimizer(optimizer, model, path)
+    assert not optimizer.state
+    with h5py.File(path, "r+") as root:
+        root["optimizer/vars"].attrs["name"] = "mine"
+    assert "does not say of which optimizer" in str(load_optimizer(optimizer, model, path))
+
+
+def test_averages_that_the_run_did_not_keep_start_from_the_weights(tmp_path):
+    path = keras(tmp_path / "run.keras", NAMES, ["Dense"] * 3, DENSE, ADAM)
+    model = Net(*NAMES)
+    load_weights(model, path)
+    optimizer = KERAS.Adam(0.1, use_ema=True, params=model.parameters())
+    assert "start from the weights" in str(load_optimizer(optimizer, model, path))
+    assert slots(model, optimizer, "average") == {"alpha.weight": 1, "bravo.weight": 2, "charlie.weight": 3}

@@ -218,6 +218,12 @@ def _values(
         f"{len(keys)} tensors left out: {_UNUSED.get(slot, slot + ' is not used')}"
         for slot, keys in unused.items()
     ]
+    if "average" in target.extra and not any("average" in tensors for _, tensors in wanted.values()):
+        for parameter, tensors in wanted.values():
+            tensors["average"] = parameter.detach().clone()
+        notes.append(
+            "the checkpoint has no averages of the weights: the optimizer's (use_ema) start from the weights"
+        )
     for way in fitted.matching.zeros:
         held = fitted.targets[way.target]
         if held.parameter and id(held.tensor) in trained and way.target not in wanted:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.errors import WeightsError
 from tfport.weights.optimizer.roles import EXTRA, FAMILIES, family_of, positional_slots
-from tfport.weights.optimizer.state import Asked, OptimizerState, same_family
+from tfport.weights.optimizer.state import Asked, OptimizerState, refuse_another, same_family
 
 __all__ = ["numbered_groups", "read_numbered"]
 
@@ -103,6 +103,7 @@ def _read(
     told = checkpoint.optimizer if place.removesuffix(_INSIDE) == "optimizer" else None
     config = told["config"] if told else {}
     found = family_of(named) or family_of(told["class_name"] if told else "")
+    refuse_another(checkpoint, named, told["class_name"] if told else "")
     same_family(checkpoint, found, asked.family)
     family = found or asked.family
     if family is None:
@@ -113,6 +114,10 @@ def _read(
     state = OptimizerState(
         family, False, {w.key: {} for w in weights}, place=place, idle=not named, keras3=bool(named)
     )
+    if not found:
+        state.notes.append(
+            f"the file does not say of which optimizer the tensors are: they were taken for those of {family}"
+        )
     state.scalars["iterations"] = ordered[0].key
     start = 2 if len(ordered) > 1 and ordered[1].shape == () else 1
     if start == 2:

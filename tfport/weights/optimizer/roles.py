@@ -9,7 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-__all__ = ["EXTRA", "FAMILIES", "Role", "family_of", "positional_slots", "slot_name", "v1_slots"]
+__all__ = [
+    "EXTRA",
+    "FAMILIES",
+    "Role",
+    "family_of",
+    "is_another",
+    "positional_slots",
+    "slot_name",
+    "v1_slots",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +64,24 @@ _V1: dict[str, tuple[str, dict[int, tuple[str, ...]]]] = {
 }  # fmt: skip
 
 
+_OTHERS = ("adafactor", "muon", "schedulefreeadamw", "multioptimizer")
+
+
+def is_another(name: str) -> bool:
+    """Whether a name is that of one of Keras' optimizers whose state is not carried."""
+    return name.lower().rstrip("0123456789").replace("_", "").rpartition(">")[2] in _OTHERS
+
+
 def family_of(name: str) -> str | None:
     """``Adam``, ``adam_1``, ``rm_sprop``, ``RMSprop``, ``legacy_adam`` -> the family; None for another name."""
-    plain = name.lower().rstrip("0123456789").rstrip("_").replace("_", "").removeprefix("legacy")
+    plain = (
+        name.rpartition(">")[2]
+        .lower()
+        .rstrip("0123456789")
+        .rstrip("_")
+        .replace("_", "")
+        .removeprefix("legacy")
+    )
     return plain if plain in FAMILIES else None
 
 

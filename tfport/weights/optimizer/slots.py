@@ -18,7 +18,7 @@ from tfport.weights.optimizer.numbered import numbered_groups, read_numbered
 from tfport.weights.optimizer.ordering import in_kerass_order
 from tfport.weights.optimizer.roles import EXTRA, FAMILIES, family_of, slot_name, v1_slots
 from tfport.weights.optimizer.scalars import bare, fill_scalars, place_of
-from tfport.weights.optimizer.state import NOTHING, Asked, OptimizerState, same_family
+from tfport.weights.optimizer.state import NOTHING, Asked, OptimizerState, refuse_another, same_family
 
 __all__ = ["read_optimizer"]
 
@@ -88,7 +88,9 @@ def _named(checkpoint: Checkpoint, weights: Sequence[Entry], asked: Asked) -> Op
         if (not e.ignored or e.ignored.startswith(ELSEWHERE)) and e.key not in wanted
     ]  # fmt: skip
     called = _called([*weights, *strangers])
-    default = family_of(checkpoint.optimizer["class_name"]) if checkpoint.optimizer else asked.family
+    told = checkpoint.optimizer["class_name"] if checkpoint.optimizer else ""
+    refuse_another(checkpoint, told, *(word for e in candidates for word in _words(e)))
+    default = family_of(told) or asked.family
     states: dict[str | None, OptimizerState] = {}
     families: dict[str | None, set[str]] = {}
     counted: dict[tuple[str | None, str], int] = {}
@@ -152,6 +154,14 @@ def _chosen(
     place, held = next(iter(families.items()))
     state = states[place]
     state.family = next(iter(held))
+    own = [key for slots in state.slots.values() for key in slots.values()]
+    words = {family_of(word) for key in own for word in _words(checkpoint.entries[key])}
+    if state.family not in words | {
+        family_of(checkpoint.optimizer["class_name"]) if checkpoint.optimizer else None
+    }:
+        state.notes.append(
+            f"the file does not say of which optimizer the tensors are: they were taken for those of {state.family}"
+        )
     return state
 
 
@@ -205,6 +215,10 @@ def _endings(name: str) -> Iterator[str]:
     yield name
     for match in re.finditer(r"[/_]", name):
         yield name[match.end() :]
+
+
+def _words(entry: Entry) -> list[str]:
+    return [word for name in _names_of(entry) for word in name.split("/")]
 
 
 def _names_of(entry: Entry) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.errors import WeightsError
+from tfport.weights.optimizer.roles import FAMILIES, is_another
 
-__all__ = ["NOTHING", "Asked", "OptimizerState", "same_family"]
+__all__ = ["NOTHING", "Asked", "OptimizerState", "refuse_another", "same_family"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,14 @@ class OptimizerState:
     legacy: bool = False
     keras3: bool = False
     left: list[str] = dataclasses.field(default_factory=list)
+
+
+def refuse_another(checkpoint: Checkpoint, *names: str) -> None:
+    """WeightsError where the optimizer is one of Keras' whose state is not carried."""
+    if name := next((name for name in names if is_another(name)), None):
+        raise WeightsError(
+            f"{checkpoint.path}: holds the state of {name}, which is not carried; state is of {', '.join(FAMILIES)}"
+        )
 
 
 def same_family(checkpoint: Checkpoint, found: str | None, wanted: str | None) -> None:
