@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, overload
 
+from tfport.programs import look_above
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.choosing import changed, chosen, size_in_bytes
 from tfport.weights.detect import read_checkpoint
@@ -348,6 +349,7 @@ def _found(module: str, file: str, name: str) -> Any:
         raise WeightsError(f"--module {module}: {file} is no Python file")
     loaded = importlib.util.module_from_spec(spec)
     sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
+    look_above(file)
     sys.modules[stem] = loaded
     try:
         spec.loader.exec_module(loaded)
