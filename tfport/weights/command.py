@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, overload
 
@@ -136,12 +137,12 @@ def _check_output(output: str, path: str) -> None:
 
 
 def _write(
-    given: Options, tensors: dict[str, Tensor], metadata: dict[str, str]
+    given: Options, tensors: dict[str, Tensor], metadata: dict[str, str], keys: dict[str, str] | None = None
 ) -> tuple[list[str], int, list[str]]:
     """Write what is chosen; the names, the bytes of the values and the files."""
     assert given.output is not None
     size = None if given.shard_size is None else size_in_bytes(given.shard_size, "--shard-size")
-    kept = changed(tensors, given.select, given.exclude, given.dtype)
+    kept = changed(tensors, given.select, given.exclude, given.dtype, keys)
     total = sum(tensor.nbytes for tensor in kept.values())
     with bar(total, os.path.basename(given.output)) as told:
         files = write(given.output, kept, metadata, Writing(size, given.jobs, told))
@@ -150,10 +151,12 @@ def _write(
 
 def _listed(checkpoint: Checkpoint, given: Options) -> Outcome:
     rows = []
-    names = chosen(list(checkpoint.entries), given.select, given.exclude)
+    written = {key: name for name, key in checkpoint.numbers().items()}
+    names = chosen({key: written.get(key, key) for key in checkpoint.entries}, given.select, given.exclude)
     for entry in (checkpoint.entries[name] for name in names):
         rows.append({
-            "name": entry.key, "shape": list(entry.shape), "dtype": entry.dtype, "bytes": _bytes(entry),
+            "name": entry.key, "written_as": written.get(entry.key), "shape": list(entry.shape),
+            "dtype": entry.dtype, "bytes": _bytes(entry),
             "layer": entry.layers[0] if entry.layers else None, "variable": entry.variable,
             "ignored": entry.ignored,
         })  # fmt: skip
@@ -177,17 +180,23 @@ def _bytes(entry: Entry) -> int | None:
         return None
 
 
+def _others(checkpoint: Checkpoint) -> str:
+    """What a checkpoint without weights holds, for its error."""
+    why = Counter(entry.ignored or entry.dtype for entry in checkpoint.entries.values())
+    return f" (it has {', '.join(f'{n} x {what}' for what, n in why.most_common(4))})" if why else ""
+
+
 def _exported(checkpoint: Checkpoint, given: Options) -> Outcome:
     """The weights under TensorFlow's names, in its layouts."""
-    kept = [entry for entry in checkpoint.entries.values() if not entry.ignored and entry.dtype != "string"]
+    kept = checkpoint.numbers()
     if not kept:
-        raise WeightsError(f"{checkpoint.path}: holds no weights")
-    full = [f"{e.layers[0]}/{e.variable}" if e.layers and e.variable else "" for e in kept]
-    names = full if all(full) and len(set(full)) == len(full) else [e.key for e in kept]
+        raise WeightsError(f"{checkpoint.path}: holds no weights{_others(checkpoint)}")
     tensors = {
-        name: Tensor(e.shape, e.dtype, *checkpoint.apart(e.key)) for name, e in zip(names, kept, strict=True)
+        name: Tensor(entry.shape, entry.dtype, *checkpoint.apart(key))
+        for name, key in kept.items()
+        for entry in (checkpoint.entries[key],)
     }
-    written, size, files = _write(given, tensors, {"source": "tensorflow", "layout": "tensorflow"})
+    written, size, files = _write(given, tensors, {"source": "tensorflow", "layout": "tensorflow"}, kept)
     left = len(checkpoint) - len(kept)
     text = (
         f"{given.output}: {len(written)} tensors, {size:,} bytes, under TensorFlow's names and in TensorFlow's layouts"

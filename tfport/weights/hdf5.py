@@ -6,6 +6,7 @@ Values of contiguous, unfiltered datasets are views of the file; others are read
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfport.weights.checkpoint import Entry
+from tfport.weights.dtypes import dtype_of
 from tfport.weights.errors import WeightsError
 
 __all__ = ["HDF5_ERRORS", "attribute", "datasets", "groups", "open_hdf5", "reader", "texts"]
@@ -30,6 +32,9 @@ HDF5_ERRORS = (
 """What h5py raises on damaged files; each is turned into a WeightsError with the file's name."""
 
 _DEEPEST = 32
+_SMALL = 1 << 24
+_LARGEST_RATIO = 200
+"""Datasets may claim this many times the bytes of their file where they are packed."""
 _MOST_OBJECTS = 1_000_000
 _NUMBERS = frozenset(
     [
@@ -55,39 +60,40 @@ def open_hdf5(data: memoryview, where: str) -> Any:
     """An h5py.File over mapped bytes (a file, or a stored member of a zip)."""
     import h5py
 
-    _check_heaps(data, where)
     try:
-        return h5py.File(_Bytes(data), "r")
+        return h5py.File(_Bytes(data, where), "r")
     except HDF5_ERRORS as error:
         raise WeightsError(f"{where}: not a readable HDF5 file, or truncated ({error})") from None
 
 
-def _check_heaps(data: memoryview, where: str) -> None:
-    """Walk the global heaps (where HDF5 keeps strings of variable length) before the library does.
+_LARGEST_METADATA = 1 << 21
+_HEAP = b"GCOL\x01\0\0\0"
+
+
+def _check_heap(data: memoryview, start: int, where: str) -> None:
+    """Walk a global heap (where HDF5 keeps strings of variable length) before the library does.
 
     It loops for ever on a heap whose free space claims no size. A heap: `GCOL`, version 1, 3 zeros, u64 size; objects:
     u16 index, u16 count, 4 zeros, u64 size, data padded to 8; index 0 is the free space, which fills the rest.
     """
-    for match in re.finditer(rb"GCOL\x01\0\0\0", data):
-        start = match.start()
-        end = start + int.from_bytes(data[start + 8 : start + 16], "little")
-        at = start + 16
-        while at + 16 <= min(end, len(data)):
-            size = int.from_bytes(data[at + 8 : at + 16], "little")
-            if bytes(data[at : at + 2]) == b"\0\0":
-                if size < 16 or at + size != end:
-                    raise WeightsError(
-                        f"{where}: a damaged HDF5 file (its heap at byte {start} does not add up)"
-                    )
-                break
-            at += 16 + (size + 7) // 8 * 8
+    end = start + int.from_bytes(data[start + 8 : start + 16], "little")
+    at = start + 16
+    while at + 16 <= min(end, len(data)):
+        size = int.from_bytes(data[at + 8 : at + 16], "little")
+        if bytes(data[at : at + 2]) == b"\0\0":
+            if size < 16 or at + size != end:
+                raise WeightsError(
+                    f"{where}: a damaged HDF5 file (its heap at byte {start} does not add up)"
+                )
+            break
+        at += 16 + (size + 7) // 8 * 8
 
 
 class _Bytes(io.RawIOBase):
-    """A read-only file over a memoryview, without a copy of the whole."""
+    """A read-only file over a memoryview, without a copy of the whole. It looks at each heap that the library reads."""
 
-    def __init__(self, data: memoryview) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: memoryview, where: str) -> None:
+        self.data, self.where, self.at = data, where, 0
 
     def readable(self) -> bool:
         return True
@@ -104,6 +110,10 @@ class _Bytes(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         piece = self.data[self.at : self.at + len(buffer)]
+        if len(piece) <= _LARGEST_METADATA:
+            start = max(0, self.at - len(_HEAP))
+            for match in re.finditer(_HEAP, self.data[start : self.at + len(piece)]):
+                _check_heap(self.data, start + match.start(), self.where)
         buffer[: len(piece)] = piece
         self.at += len(piece)
         return len(piece)
@@ -122,14 +132,20 @@ def _children(group: Any) -> Iterator[tuple[str, Any]]:
 
 
 def groups(root: Any) -> Iterator[tuple[str, Any]]:
-    """All groups below ``root`` as (path without leading slash, group), ``root`` first with path ""."""
+    """All groups below ``root`` as (path without leading slash, group), ``root`` first with path "".
+
+    A group with two names, such as one that holds itself, is refused.
+    """
     import h5py
 
-    stack, seen = [("", root, 0)], 0
+    stack, seen = [("", root, 0)], set()
     while stack:
         path, group, depth = stack.pop()
-        seen += 1
-        if depth > _DEEPEST or seen > _MOST_OBJECTS:
+        place = h5py.h5o.get_info(group.id).addr
+        if place in seen:
+            raise WeightsError(f"its group {path} has a second name: damaged or made to harm")
+        seen.add(place)
+        if depth > _DEEPEST or len(seen) > _MOST_OBJECTS:
             raise WeightsError("its groups are nested too deep or too many: damaged or made to harm")
         yield path, group
         below = [
@@ -186,24 +202,44 @@ def texts(value: Any) -> list[str]:
 
 def reader(data: memoryview, dataset: Any) -> tuple[str, Callable[[], np.ndarray]]:
     """The TensorFlow dtype name of a dataset and a function that reads it."""
-    marked = attribute(dataset, "dtype") or ""
-    marked = marked.decode() if isinstance(marked, bytes) else str(marked)
-    kind = dataset.dtype
-    if kind.kind in "OSU":
-        return "string", lambda: np.asarray(dataset[()], object)
-    if marked == "bfloat16":
-        return "bfloat16", lambda: _bfloat16(dataset)
-    if kind.name not in _NUMBERS:
-        raise WeightsError(f"{dataset.name}: dtype {kind} is none that TensorFlow writes")
-    shape, size = dataset.shape or (), int(np.prod(dataset.shape or (), dtype=object)) * kind.itemsize
+    import h5py
+
+    kind, shape = dataset.dtype, dataset.shape
+    if shape is None:
+        raise WeightsError(f"{dataset.name}: holds no values at all (an empty dataspace): damaged")
+    size = math.prod(shape) * kind.itemsize
     offset = dataset.id.get_offset() if dataset.chunks is None else None
-    if dataset.chunks is None and offset is not None and kind.isnative:
+    if offset is None and size > max(_SMALL, len(data) * (1 if dataset.chunks is None else _LARGEST_RATIO)):
+        raise WeightsError(
+            f"{dataset.name}: claims {size} bytes in a file of {len(data)}: damaged, or made to harm"
+        )
+    if h5py.check_string_dtype(kind) is not None:
+        return "string", lambda: np.asarray(_through(dataset), object)
+    name = kind.name
+    if kind.kind == "V" and kind.names is None and kind.itemsize == 2:  # what h5py makes of bfloat16
+        name, kind = "bfloat16", dtype_of("bfloat16")
+    elif _text(attribute(dataset, "dtype")) == "bfloat16":
+        return "bfloat16", lambda: _through(dataset).astype(dtype_of("bfloat16"))
+    elif kind.kind == "V" and kind.names is None and kind.itemsize == 1:
+        raise WeightsError(
+            f"{dataset.name}: numbers of one byte, whose kind (float8_e4m3fn, float8_e5m2, int4) HDF5 has not kept:"
+            " save them as float32, or with tf.train.Checkpoint"
+        )
+    elif name not in _NUMBERS:
+        raise WeightsError(f"{dataset.name}: dtype {kind} is none that TensorFlow writes")
+    if offset is not None and kind.isnative:
+        if dataset.id.get_storage_size() != size:
+            raise WeightsError(
+                f"{dataset.name}: {dataset.id.get_storage_size()} bytes are no {name} of shape {shape}: damaged"
+            )
         if offset + size > len(data):
             raise WeightsError(f"{dataset.name}: its values lie past the end of the file: it is truncated")
-        return kind.name, lambda: _view(data, offset, size, kind, shape)
-    if dataset.chunks is None and size > max(1 << 16, len(data)):
-        raise WeightsError(f"{dataset.name}: claims {size} bytes in a file of {len(data)}: damaged")
-    return kind.name, lambda: _through(dataset)
+        return name, lambda: _view(data, offset, size, kind, shape)
+    return name, lambda: _through(dataset).view(kind.newbyteorder("="))
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
 
 
 def _view(data: memoryview, offset: int, size: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -214,20 +250,12 @@ def _view(data: memoryview, offset: int, size: int, dtype: np.dtype, shape: tupl
 
 
 def _through(dataset: Any) -> np.ndarray:
+    """The values as the library reads them, in the machine's order of bytes."""
     try:
         array = np.asarray(dataset[()])
     except HDF5_ERRORS as error:
         raise WeightsError(f"its values cannot be read ({error}): damaged") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _bfloat16(dataset: Any) -> np.ndarray:
-    from tfport.weights.dtypes import dtype_of
-
-    array = _through(dataset)
-    return (
-        array.view(dtype_of("bfloat16")) if array.dtype.itemsize == 2 else array.astype(dtype_of("bfloat16"))
-    )
 
 
 def entry(data: memoryview, dataset: Any, **about: Any) -> Entry:

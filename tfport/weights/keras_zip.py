@@ -10,13 +10,14 @@ import io
 import json
 import zipfile
 import zlib
+from typing import Any
 
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.errors import WeightsError
 from tfport.weights.hdf5 import open_hdf5
 from tfport.weights.keras_weights import read_weights_h5
 
-__all__ = ["read_keras"]
+__all__ = ["config_of", "read_keras"]
 
 _WEIGHTS = "model.weights.h5"
 _LARGEST_CONFIG = 1 << 28
@@ -37,7 +38,7 @@ def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoin
         if "config.json" in names:
             if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
                 raise WeightsError(f"{path}: its config.json is too large: refused")
-            config = json.loads(archive.read("config.json"))
+            config = config_of(archive.read("config.json"), path)
         member = _member(archive, data, path, verify)
     except (
         zipfile.BadZipFile,
@@ -52,9 +53,18 @@ def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoin
             raise
         raise WeightsError(f"{path}: a damaged .keras file ({error})") from None
     root = open_hdf5(member, path)
-    checkpoint = read_weights_h5(root, member, path, config if isinstance(config, dict) else None)
+    checkpoint = read_weights_h5(root, member, path, config)
     checkpoint.format = "Keras .keras"
     return checkpoint
+
+
+def config_of(text: bytes, path: str) -> dict[str, Any] | None:
+    """A model's config.json; None where it is no object. Raises WeightsError on what is no JSON."""
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: its config.json is damaged ({error})") from None
+    return config if isinstance(config, dict) else None
 
 
 def _member(archive: zipfile.ZipFile, data: memoryview, path: str, verify: bool) -> memoryview:

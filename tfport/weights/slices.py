@@ -6,12 +6,15 @@ strings library; checked against files that TensorFlow wrote.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from tfport.weights.errors import WeightsError
 from tfport.weights.wire import fields, signed64
 
-__all__ = ["extents_of", "places", "shape_of", "slice_key"]
+__all__ = ["check_cover", "extents_of", "places", "shape_of", "slice_key"]
 
 Extents = tuple[tuple[int, int], ...]
 """(start, length) for each axis; length -1 is the whole axis."""
@@ -28,6 +31,25 @@ def places(extents: Extents, shape: Sequence[int]) -> tuple[slice, ...]:
             raise WeightsError(f"the slice {extents} does not lie in shape {tuple(shape)}: damaged")
         where.append(slice(start, start + length))
     return tuple(where)
+
+
+def check_cover(where: Sequence[tuple[slice, ...]], shape: Sequence[int]) -> None:
+    """Raise WeightsError where slices (as of `places`) do not cover a shape exactly once."""
+    covered = sum(math.prod(s.stop - s.start for s in place) for place in where)
+    if covered != math.prod(shape) or not where:
+        raise WeightsError(
+            f"its slices hold {covered} of {math.prod(shape)} values: damaged, or a merge that lost a part"
+        )
+    if len(where) == 1 or not covered:
+        return
+    bounds = np.array([[(s.start, s.stop) for s in place] for place in where], np.int64)
+    order = np.argsort(bounds[:, 0, 0], kind="stable")
+    bounds = bounds[order]
+    for number, one in enumerate(bounds[:-1]):
+        near = bounds[number + 1 :]
+        near = near[: np.searchsorted(near[:, 0, 0], one[0, 1])]  # those that start before this one ends
+        if len(near) and ((near[:, :, 0] < one[:, 1]) & (one[:, 0] < near[:, :, 1])).all(axis=1).any():
+            raise WeightsError(f"its slices overlap at {one[:, 0].tolist()}: damaged")
 
 
 def shape_of(message: bytes) -> tuple[int, ...]:

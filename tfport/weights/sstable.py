@@ -7,12 +7,13 @@ number.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 
 from tfport.weights.errors import WeightsError
 from tfport.weights.wire import varint
 
-__all__ = ["FOOTER", "MAGIC", "entries", "find", "masked_crc"]
+__all__ = ["FOOTER", "MAGIC", "Table", "entries", "masked_crc"]
 
 FOOTER = 48
 MAGIC = bytes.fromhex("57fb808b247547db")
@@ -78,14 +79,22 @@ def entries(data: memoryview) -> Iterator[tuple[bytes, bytes]]:
         yield from _entries(_block(data, offset, size))
 
 
-def find(data: memoryview, key: bytes) -> bytes | None:
-    """The value of one key, None if the table lacks it; only the block that may hold it is read."""
-    for last, offset, size in _blocks(data):
-        if last >= key:
-            return next(
-                (value for found, value in _entries(_block(data, offset, size)) if found == key), None
-            )
-    return None
+class Table:
+    """A mapped table in which single keys are looked up; only the block that may hold a key is read."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._blocks = list(_blocks(data))
+        self._last = [last for last, _, _ in self._blocks]
+
+    def find(self, key: bytes) -> bytes | None:
+        """The value of a key, None if the table lacks it."""
+        at = bisect.bisect_left(self._last, key)
+        if at == len(self._last):
+            return None
+        _, offset, size = self._blocks[at]
+        block = _block(self._data, offset, size)
+        return next((value for found, value in _entries(block) if found == key), None)
 
 
 def _blocks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:

@@ -49,7 +49,10 @@ def _header(path: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
     at = 0
     for name, tensor in tensors.items():
         if tensor.dtype not in CODES:
-            raise WeightsError(f"{path}: safetensors has no {tensor.dtype} ({name}); write a .pt file")
+            raise WeightsError(
+                f"{path}: safetensors has no {tensor.dtype} ({name}): leave it out with --exclude, or"
+                " write a .pt file, where torch has it"
+            )
         place = [at, at + tensor.nbytes]
         header[name] = {"dtype": CODES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place}
         at += tensor.nbytes
