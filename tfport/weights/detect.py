@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from tfport.weights.checkpoint import Checkpoint
-from tfport.weights.errors import WeightsError
+from tfport.weights.errors import WeightsError, brief
 from tfport.weights.files import mapped
 from tfport.weights.folders import prefix_in, v1_files
 
@@ -89,7 +89,7 @@ def _guarded(path: str, read):  # type: ignore[no-untyped-def]
         message = str(error)
         raise WeightsError(message if message.startswith(path) else f"{path}: {message}") from None
     except HDF5_ERRORS as error:
-        raise WeightsError(f"{path}: a damaged HDF5 file ({type(error).__name__}: {error})") from None
+        raise WeightsError(f"{path}: a damaged HDF5 file ({type(error).__name__}: {brief(error)})") from None
 
 
 def _is_hdf5(data: memoryview) -> bool:

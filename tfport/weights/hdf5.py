@@ -5,19 +5,21 @@ Values of contiguous, unfiltered datasets are views of the file; others are read
 
 from __future__ import annotations
 
+import bisect
 import io
+import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from tfport.weights.checkpoint import Entry
 from tfport.weights.dtypes import dtype_of
-from tfport.weights.errors import WeightsError
+from tfport.weights.errors import WeightsError, brief
 
-__all__ = ["HDF5_ERRORS", "attribute", "datasets", "groups", "open_hdf5", "reader", "texts"]
+__all__ = ["HDF5_ERRORS", "attribute", "check_places", "datasets", "groups", "open_hdf5", "reader", "texts"]
 
 HDF5_ERRORS = (
     OSError,
@@ -63,7 +65,7 @@ def open_hdf5(data: memoryview, where: str) -> Any:
     try:
         return h5py.File(_Bytes(data, where), "r")
     except HDF5_ERRORS as error:
-        raise WeightsError(f"{where}: not a readable HDF5 file, or truncated ({error})") from None
+        raise WeightsError(f"{where}: not a readable HDF5 file, or truncated ({brief(error)})") from None
 
 
 _LARGEST_METADATA = 1 << 21
@@ -82,9 +84,7 @@ def _check_heap(data: memoryview, start: int, where: str) -> None:
         size = int.from_bytes(data[at + 8 : at + 16], "little")
         if bytes(data[at : at + 2]) == b"\0\0":
             if size < 16 or at + size != end:
-                raise WeightsError(
-                    f"{where}: a damaged HDF5 file (its heap at byte {start} does not add up)"
-                )
+                raise WeightsError(f"{where}: a damaged HDF5 file (its heap at byte {start} does not add up)")
             break
         at += 16 + (size + 7) // 8 * 8
 
@@ -238,6 +238,30 @@ def reader(data: memoryview, dataset: Any) -> tuple[str, Callable[[], np.ndarray
     return name, lambda: _through(dataset).view(kind.newbyteorder("="))
 
 
+def check_places(stored: Iterable[Any]) -> None:
+    """Raise WeightsError where the values of datasets lie on each other, or on what describes another dataset.
+
+    HDF5 as Keras writes it has no checksums: this much a wrong place shows.
+    """
+    import h5py
+
+    spans, heads = [], []
+    for dataset in stored:
+        heads.append((h5py.h5o.get_info(dataset.id).addr, dataset.name))
+        offset = dataset.id.get_offset() if dataset.chunks is None else None
+        if offset is not None and dataset.id.get_storage_size():
+            spans.append((offset, offset + dataset.id.get_storage_size(), dataset.name))
+    spans.sort()
+    for (_, end, one), (start, _, other) in itertools.pairwise(spans):
+        if start < end:
+            raise WeightsError(f"the values of {one} and {other} lie on each other: damaged")
+    starts = [start for start, _, _ in spans]
+    for head, name in heads:
+        at = bisect.bisect_right(starts, head) - 1
+        if at >= 0 and head < spans[at][1]:
+            raise WeightsError(f"the values of {spans[at][2]} lie on the description of {name}: damaged")
+
+
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
 
@@ -254,7 +278,7 @@ def _through(dataset: Any) -> np.ndarray:
     try:
         array = np.asarray(dataset[()])
     except HDF5_ERRORS as error:
-        raise WeightsError(f"its values cannot be read ({error}): damaged") from None
+        raise WeightsError(f"its values cannot be read ({brief(error)}): damaged") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfport.weights.checkpoint import Checkpoint, Entry
-from tfport.weights.hdf5 import attribute, datasets, entry, groups, texts
+from tfport.weights.hdf5 import attribute, check_places, datasets, entry, groups, texts
 from tfport.weights.names import snake_case
 
 __all__ = ["CONTAINERS", "counted", "group_names", "in_order", "layer_names", "read_weights_h5"]
@@ -40,9 +40,11 @@ def read_weights_h5(
     names = {**(names or {}), **_names(holders)}
     told = group_names(config, {holder for holder, group in holders.items() if len(group)}) if config else {}
     entries: list[Entry] = []
+    stored: list[Any] = []
     for holder, group in holders.items():
         called = _called(holder, names, told)
         for leaf, dataset in datasets(group):
+            stored.append(dataset)
             key = f"{holder}/vars/{leaf}" if holder else f"vars/{leaf}"
             counts = dataset.shape == () and dataset.dtype.kind == "i" and _NORMALIZATION.search(holder)
             entries.append(entry(
@@ -52,6 +54,7 @@ def read_weights_h5(
                 else "the kernel of the layer inside, stored twice" if leaf == "0" and _SPECTRAL.search(holder)
                 else _ignored(holder),
             ))  # fmt: skip
+    check_places(stored)
     return Checkpoint(
         path, "Keras .weights.h5", in_order(entries), layers=list(told), averages=_averages(config)
     )

@@ -13,7 +13,7 @@ import zlib
 from typing import Any
 
 from tfport.weights.checkpoint import Checkpoint
-from tfport.weights.errors import WeightsError
+from tfport.weights.errors import WeightsError, brief
 from tfport.weights.hdf5 import open_hdf5
 from tfport.weights.keras_weights import read_weights_h5
 
@@ -51,7 +51,7 @@ def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoin
     ) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{path}: a damaged .keras file ({error})") from None
+        raise WeightsError(f"{path}: a damaged .keras file ({brief(error)})") from None
     root = open_hdf5(member, path)
     checkpoint = read_weights_h5(root, member, path, config)
     checkpoint.format = "Keras .keras"
@@ -63,7 +63,7 @@ def config_of(text: bytes, path: str) -> dict[str, Any] | None:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: its config.json is damaged ({error})") from None
+        raise WeightsError(f"{path}: its config.json is damaged ({brief(error)})") from None
     return config if isinstance(config, dict) else None
 
 

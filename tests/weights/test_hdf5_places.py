@@ -1,0 +1,132 @@
+"""HDF5 files that were damaged or made to harm, though the library reads them: no checksum tells, but some things do."""
+
+import h5py
+import numpy as np
+import pytest
+from twins import FOLDER
+
+from tfport.weights import WeightsError, read_checkpoint
+
+
+def moved(path, name, by):
+    """The address of a contiguous dataset's values changed in its description."""
+    with h5py.File(path) as file:
+        offset = file[name].id.get_offset()
+    data = bytearray(path.read_bytes())
+    at = data.find(offset.to_bytes(8, "little") + file_size(path, name).to_bytes(8, "little"))
+    assert at > 0
+    data[at : at + 8] = (offset + by).to_bytes(8, "little")
+    path.write_bytes(data)
+
+
+def file_size(path, name):
+    with h5py.File(path) as file:
+        return file[name].id.get_storage_size()
+
+
+@pytest.mark.parametrize(("by", "says"), [(16, "lie on"), (-16, "lie on")])
+def test_values_in_a_wrong_place_are_refused(tmp_path, by, says):
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        for layer in ("a", "b", "c"):
+            for number in range(2):
+                file[f"layers/{layer}/vars/{number}"] = np.full(40, number, "f4")
+    moved(path, "layers/b/vars/0", by)
+    with pytest.raises(WeightsError, match=says):
+        read_checkpoint(path)
+
+
+def test_a_size_that_is_not_that_of_the_shape_is_refused(tmp_path):
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/a/vars/0"] = np.zeros((40, 3), "f4")
+    data = bytearray(path.read_bytes())
+    shape = (40).to_bytes(8, "little") + (3).to_bytes(8, "little")
+    at = data.find(shape)
+    data[at : at + 8] = (20).to_bytes(8, "little")
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"480 bytes are no float32 of shape \(20, 3\)"):
+        read_checkpoint(path)
+
+
+def test_a_weight_that_no_list_has_is_not_lost(tmp_path):
+    path = tmp_path / "m.h5"
+    path.write_bytes((FOLDER / "keras2_only.h5").read_bytes())
+    with h5py.File(path, "a") as file:
+        layer = next(group for group in file.values() if len(group.attrs["weight_names"]) == 2)
+        layer.attrs["weight_names"] = layer.attrs["weight_names"][:1]
+    with pytest.raises(WeightsError, match="in no list of its layer's weights"):
+        read_checkpoint(path)
+
+
+def test_a_group_that_holds_itself_is_refused(tmp_path):
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/a/vars/0"] = np.zeros(3)
+        for number in range(3):
+            file[f"layers/again_{number}"] = file["/"]
+    with pytest.raises(WeightsError, match="second name"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("packed", [None, "gzip"])
+def test_values_that_would_take_more_than_their_file_are_refused(tmp_path, packed):
+    path = tmp_path / "m.weights.h5"
+    chunks = None if packed is None else (1 << 20,)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/a/vars/0", (1 << 33,), "f4", chunks=chunks, compression=packed)
+    with pytest.raises(WeightsError, match="claims 34359738368 bytes"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "says"),
+    [
+        (h5py.Empty("f4"), None, "no values at all"), (np.zeros(2, "V1"), None, "numbers of one byte"),
+        (None, h5py.ref_dtype, "none that TensorFlow writes"), (None, h5py.vlen_dtype("f4"), "none that TensorFlow writes"),
+        (None, [("a", "f4"), ("b", "f4"), ("c", "f4")], "none that TensorFlow writes"),
+    ],
+)  # fmt: skip
+def test_what_is_no_array_of_numbers_is_refused(tmp_path, value, dtype, says):
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        if value is None:
+            file.create_dataset("layers/a/vars/0", (2,), dtype)
+        else:
+            file.create_dataset("layers/a/vars/0", data=value)
+    with pytest.raises(WeightsError, match=says):
+        read_checkpoint(path)
+
+
+def test_a_heap_without_an_end_is_refused(tmp_path):
+    """The library would walk it for ever."""
+    path = tmp_path / "m.weights.h5"
+    data = bytearray((FOLDER / "cnn.weights.h5").read_bytes())
+    start = data.find(b"GCOL\x01\0\0\0")
+    at, end = start + 16, start + int.from_bytes(data[start + 8 : start + 16], "little")
+    while data[at : at + 2] != b"\0\0":
+        at += 16 + (int.from_bytes(data[at + 8 : at + 16], "little") + 7) // 8 * 8
+    assert at < end
+    data[at + 8 : at + 16] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=f"its heap at byte {start} does not add up"):
+        read_checkpoint(path)
+
+
+def test_bfloat16_is_read_where_only_its_width_is_kept(tmp_path):
+    """Keras' `.h5`, and Keras 2's `.weights.h5`, hold bfloat16 as two bytes without a kind; h5py knows no more."""
+    import ml_dtypes
+
+    path, value = tmp_path / "m.weights.h5", np.arange(6).astype(ml_dtypes.bfloat16).reshape(2, 3)
+    with h5py.File(path, "w") as file:
+        file["layers/a/vars/0"] = value
+        file["layers/a/vars/1"] = value
+        file["layers/a/vars/1"].attrs["dtype"] = "bfloat16"
+        file.create_dataset("layers/a/vars/2", data=value, chunks=(1, 3), compression="gzip")
+        file["layers/a/vars/3"] = value.astype("f4")
+        file["layers/a/vars/3"].attrs["dtype"] = "bfloat16"
+    checkpoint = read_checkpoint(path)
+    for key, entry in checkpoint.entries.items():
+        assert entry.dtype == checkpoint[key].dtype.name == "bfloat16"
+        np.testing.assert_array_equal(checkpoint[key], value)
+    assert not checkpoint["layers/a/vars/0"].flags.owndata
