@@ -130,3 +130,12 @@ def test_bfloat16_is_read_where_only_its_width_is_kept(tmp_path):
         assert entry.dtype == checkpoint[key].dtype.name == "bfloat16"
         np.testing.assert_array_equal(checkpoint[key], value)
     assert not checkpoint["layers/a/vars/0"].flags.owndata
+
+
+def test_a_variable_that_is_not_there_is_not_lost(tmp_path):
+    path = tmp_path / "m.weights.h5"
+    path.write_bytes((FOLDER / "cnn.weights.h5").read_bytes())
+    with h5py.File(path, "a") as file:
+        del file["layers/dense/vars/0"]
+    with pytest.raises(WeightsError, match=r"layers/dense/vars/0 is missing"):
+        read_checkpoint(path)

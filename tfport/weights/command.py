@@ -160,17 +160,25 @@ def _listed(checkpoint: Checkpoint, given: Options) -> Outcome:
             "layer": entry.layers[0] if entry.layers else None, "variable": entry.variable,
             "ignored": entry.ignored,
         })  # fmt: skip
-    widths = [max((len(str(row[field])) for row in rows), default=0) for field in ("name", "shape", "dtype")]
+    shown = [
+        {**row, "name": _printable(row["name"]), "layer": _printable(row["layer"] or "")} for row in rows
+    ]
+    widths = [max((len(str(row[field])) for row in shown), default=0) for field in ("name", "shape", "dtype")]
     lines = [
         f"{row['name']:<{widths[0]}}  {row['shape']!s:<{widths[1]}}  {row['dtype']:<{widths[2]}}  "
         f"{row['bytes'] if row['bytes'] is not None else '?':>10}"
         + (f"  ({row['ignored']})" if row["ignored"] else f"  {row['layer']}" if row["layer"] else "")
-        for row in rows
+        for row in shown
     ]
     total = sum(row["bytes"] or 0 for row in rows)  # type: ignore[misc]
     weights = sum(not row["ignored"] for row in rows)
     lines.append(f"{checkpoint.format}: {len(rows)} tensors, {weights} of them weights, {total:,} bytes")
     return Outcome("\n".join(lines), {"path": checkpoint.path, "format": checkpoint.format, "tensors": rows})
+
+
+def _printable(name: Any) -> str:
+    """The name, control characters escaped: a file must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name or "")
 
 
 def _bytes(entry: Entry) -> int | None:

@@ -15,7 +15,7 @@ from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.errors import WeightsError
 from tfport.weights.files import mapped
 from tfport.weights.hdf5 import open_hdf5
-from tfport.weights.keras_weights import in_order, layer_names, read_weights_h5
+from tfport.weights.keras_weights import check_numbers, in_order, layer_names, read_weights_h5
 
 __all__ = ["is_sharded", "read_sharded"]
 
@@ -48,6 +48,7 @@ def read_sharded(data: memoryview, path: str) -> Checkpoint:
                 raise WeightsError(
                     f"{path}: {name} holds nothing of {group}: it is damaged, or of another save"
                 )
+    check_numbers(path, entries.values())
     return Checkpoint(path, "Keras .weights.json", in_order(entries.values()))
 
 

@@ -13,10 +13,19 @@ from typing import Any
 import numpy as np
 
 from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.errors import WeightsError
 from tfport.weights.hdf5 import attribute, check_places, datasets, entry, groups, texts
 from tfport.weights.names import snake_case
 
-__all__ = ["CONTAINERS", "counted", "group_names", "in_order", "layer_names", "read_weights_h5"]
+__all__ = [
+    "CONTAINERS",
+    "check_numbers",
+    "counted",
+    "group_names",
+    "in_order",
+    "layer_names",
+    "read_weights_h5",
+]
 
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 """Groups that hold the layers of a model: Keras 3, and the same format as Keras 2.12 to 2.15 wrote it."""
@@ -37,24 +46,26 @@ def read_weights_h5(
     those that other files of the same weights tell, as `layer_names` gives them.
     """
     holders = _holders(root)
-    names = {**(names or {}), **_names(holders)}
+    called = {**(names or {}), **_names(holders)}
     told = group_names(config, {holder for holder, group in holders.items() if len(group)}) if config else {}
     entries: list[Entry] = []
     stored: list[Any] = []
     for holder, group in holders.items():
-        called = _called(holder, names, told)
+        layer = _called(holder, called, told)
         for leaf, dataset in datasets(group):
             stored.append(dataset)
             key = f"{holder}/vars/{leaf}" if holder else f"vars/{leaf}"
             counts = dataset.shape == () and dataset.dtype.kind == "i" and _NORMALIZATION.search(holder)
             entries.append(entry(
-                data, dataset, key=key, layers=(called,) if called else (), paths=(holder,),
+                data, dataset, key=key, layers=(layer,) if layer else (), paths=(holder,),
                 index=int(leaf) if leaf.isdigit() else None, variable=None if leaf.isdigit() else leaf,
                 ignored="counter of an adapting layer" if counts
                 else "the kernel of the layer inside, stored twice" if leaf == "0" and _SPECTRAL.search(holder)
                 else _ignored(holder),
             ))  # fmt: skip
     check_places(stored)
+    if names is None:
+        check_numbers(path, entries)
     return Checkpoint(
         path, "Keras .weights.h5", in_order(entries), layers=list(told), averages=_averages(config)
     )
@@ -77,6 +88,17 @@ def _holders(root: Any) -> dict[str, Any]:
 def _names(holders: Mapping[str, Any]) -> dict[str, str]:
     told = {holder: attribute(group, "name") for holder, group in holders.items()}
     return {holder: texts(name)[0] for holder, name in told.items() if name is not None and np.size(name)}
+
+
+def check_numbers(path: str, entries: Iterable[Entry]) -> None:
+    """Raise WeightsError where a group numbers its variables and lacks a number, which would be lost in silence."""
+    numbers: dict[tuple[str, ...], list[int | None]] = {}
+    for one in entries:
+        numbers.setdefault(one.paths, []).append(one.index)
+    for (holder,), found in numbers.items():
+        if None not in found and sorted(found) != list(range(len(found))):  # type: ignore[type-var]
+            absent = next(n for n in range(len(found)) if n not in found)
+            raise WeightsError(f"{path}: {holder}/vars/{absent} is missing: damaged, or not all of a save")
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

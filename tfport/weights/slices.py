@@ -19,6 +19,11 @@ __all__ = ["check_cover", "extents_of", "places", "shape_of", "slice_key"]
 Extents = tuple[tuple[int, int], ...]
 """(start, length) for each axis; length -1 is the whole axis."""
 
+_HIGHEST_RANK = 32
+"""NumPy 1's limit."""
+_MOST_ELEMENTS = 1 << 56
+"""So that bytes are counted in 63 bits; sizes of zero count as one, as they do in NumPy."""
+
 
 def places(extents: Extents, shape: Sequence[int]) -> tuple[slice, ...]:
     """Where a slice lies in its variable. Raises WeightsError when it does not fit the shape."""
@@ -53,7 +58,7 @@ def check_cover(where: Sequence[tuple[slice, ...]], shape: Sequence[int]) -> Non
 
 
 def shape_of(message: bytes) -> tuple[int, ...]:
-    """A TensorShapeProto without unknown sizes."""
+    """A TensorShapeProto without unknown sizes, of a rank and sizes that an array can have."""
     sizes = []
     for number, item in fields(message):
         if number == 3:
@@ -63,6 +68,10 @@ def shape_of(message: bytes) -> tuple[int, ...]:
             if size < 0:
                 raise WeightsError("a tensor with a negative size: the file is damaged")
             sizes.append(size)
+    if len(sizes) > _HIGHEST_RANK or math.prod(size or 1 for size in sizes) > _MOST_ELEMENTS:
+        raise WeightsError(
+            f"a tensor of rank {len(sizes)} with more elements than an array can have: damaged"
+        )
     return tuple(sizes)
 
 

@@ -47,6 +47,10 @@ def write_file(
 def _header(path: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     at = 0
+    if "__metadata__" in tensors:
+        raise WeightsError(
+            f"{path}: safetensors has no tensor called __metadata__: leave it out with --exclude"
+        )
     for name, tensor in tensors.items():
         if tensor.dtype not in CODES:
             raise WeightsError(
