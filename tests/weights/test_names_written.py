@@ -32,7 +32,7 @@ def put(prefix, **changed):
     [
         ("net/net/kernel", ("net",), "kernel", "net/net/kernel"), ("w:0", (), "w", "w"),
         ("layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE", ("c1",), "kernel", "c1/kernel"),
-        ("step/.ATTRIBUTES/VARIABLE_VALUE", (), "step", "step/.ATTRIBUTES/VARIABLE_VALUE"),
+        ("step/.ATTRIBUTES/VARIABLE_VALUE", (), "step", "step"),
         ("layers/dense/vars/0", ("head",), None, "layers/dense/vars/0"),
     ],
 )  # fmt: skip

@@ -100,12 +100,12 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     def numbers(self) -> dict[str, str]:
         """The weights that are numbers, by TensorFlow's names where those are known and unique: name -> key."""
-        from tfport.weights.names import full_name
+        from tfport.weights.names import VALUE, full_name
 
         kept = [e for e in self.entries.values() if not e.ignored and e.dtype != "string"]
         names = {e.key: full_name(e.key, e.layers, e.variable) for e in kept}
         count = Counter(names.values())
-        own = {key: name if count[name] == 1 else key for key, name in names.items()}
+        own = {key: name if count[name] == 1 else key.removesuffix(VALUE) for key, name in names.items()}
         if len(set(own.values())) < len(own):  # a name that is another tensor's key
             own = {key: key for key in own}
         return {name: key for key, name in own.items()}

@@ -30,7 +30,11 @@ def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoin
         archive = zipfile.ZipFile(_File(data))
         names = archive.namelist()
         if _WEIGHTS not in names:
-            other = [n for n in names if n.endswith((".npz", ".h5", ".json"))]
+            other = [n for n in names if n.endswith((".npy", ".npz", ".h5", ".json"))]
+            if other and all(n.endswith(".npy") for n in names):
+                raise WeightsError(
+                    f"{path}: NumPy arrays: give them as load_weights(module, dict(numpy.load({path!r})))"
+                )
             raise WeightsError(
                 f"{path}: a zip without {_WEIGHTS}: not a .keras file (it holds {', '.join(other) or 'none'})"
             )

@@ -18,6 +18,8 @@ __all__ = [
     "synonyms",
 ]
 
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""The end of the key of a variable that is stored by its place among the objects."""
 _SLOTS = frozenset([
     "Adam", "Momentum", "RMSProp", "Adagrad", "Adadelta", "Ftrl", "AdaMax", "ExponentialMovingAverage", "AMSGrad", "LAMB",
     "adam_m", "adam_v",  # google-research/bert's AdamWeightDecayOptimizer
@@ -34,6 +36,11 @@ _COUNTERS = frozenset(
         "beta1_power",
         "beta2_power",
         "count",
+        "ckpt_saved_epoch",  # of Keras' BackupAndRestore, with the three of Keras 2's Model
+        "ckpt_saved_batch",
+        "train_counter",
+        "test_counter",
+        "predict_counter",
     ]
 )
 _SYNONYMS = {
@@ -133,11 +140,11 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def full_name(key: str, layers: Sequence[str], variable: str | None) -> str:
-    """TensorFlow's name of a variable, given an Entry's key, layers and variable; the key where none is known.
+    """TensorFlow's name of a variable, given an Entry's key, layers and variable; its place where none is known.
 
     A key that is a variable's name itself stays as it is but for ``:0``.
     """
-    bare = re.sub(r":\d+$", "", key)
+    bare = re.sub(r":\d+$", "", key).removesuffix(VALUE)
     told = describe(bare)
     if not layers or not variable or (told["layers"], told["variable"]) == (tuple(layers), variable):
         return bare
