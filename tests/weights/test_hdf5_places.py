@@ -139,3 +139,29 @@ def test_a_variable_that_is_not_there_is_not_lost(tmp_path):
         del file["layers/dense/vars/0"]
     with pytest.raises(WeightsError, match=r"layers/dense/vars/0 is missing"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+@pytest.mark.parametrize("block", [0, 512])
+def test_every_layout_of_hdf5_is_read_behind_a_user_block_too(tmp_path, block, libver):
+    """Contiguous, packed, in the description, big-endian, never written, never written with a value to fill in."""
+    path, value = tmp_path / "m.weights.h5", np.arange(50, dtype="f4")
+    with h5py.File(path, "w", userblock_size=block, libver=libver) as file:
+        group = file.create_group("layers/a/vars")
+        group["0"] = value
+        group["1"] = np.float32(3)
+        group.create_dataset("2", (4,), "f4")
+        group.create_dataset("3", (4,), "f4", fillvalue=7)
+        group.create_dataset("4", data=value, chunks=(10,), compression="gzip", shuffle=True, fletcher32=True)
+        group.create_dataset("5", data=value, maxshape=(None,))
+        group["6"] = value.astype(">f4")
+        compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        compact.set_layout(h5py.h5d.COMPACT)
+        space = h5py.h5s.create_simple((5,))
+        inside = h5py.h5d.create(group.id, b"7", h5py.h5t.IEEE_F32LE, space, compact)
+        inside.write(h5py.h5s.ALL, h5py.h5s.ALL, value[:5].copy())
+    checkpoint = read_checkpoint(path)
+    with h5py.File(path) as file:
+        assert len(checkpoint) == 8
+        for key in checkpoint:
+            np.testing.assert_array_equal(checkpoint[key], file[key][()])

@@ -208,7 +208,7 @@ def reader(data: memoryview, dataset: Any) -> tuple[str, Callable[[], np.ndarray
     if shape is None:
         raise WeightsError(f"{dataset.name}: holds no values at all (an empty dataspace): damaged")
     size = math.prod(shape) * kind.itemsize
-    offset = dataset.id.get_offset() if dataset.chunks is None else None
+    offset = _offset(dataset)
     if offset is None and size > max(_SMALL, len(data) * (1 if dataset.chunks is None else _LARGEST_RATIO)):
         raise WeightsError(
             f"{dataset.name}: claims {size} bytes in a file of {len(data)}: damaged, or made to harm"
@@ -238,6 +238,16 @@ def reader(data: memoryview, dataset: Any) -> tuple[str, Callable[[], np.ndarray
     return name, lambda: _through(dataset).view(kind.newbyteorder("="))
 
 
+def _offset(dataset: Any) -> int | None:
+    """Where the values stand in a row in the file; None where they are packed, in the description or not written."""
+    import h5py
+
+    if dataset.chunks is not None or dataset.id.get_space_status() != h5py.h5d.SPACE_STATUS_ALLOCATED:
+        return None  # for values that are not written the library adds the user block's size to "no address"
+    found: int | None = dataset.id.get_offset()
+    return found
+
+
 def check_places(stored: Iterable[Any]) -> None:
     """Raise WeightsError where the values of datasets lie on each other, or on what describes another dataset.
 
@@ -248,7 +258,7 @@ def check_places(stored: Iterable[Any]) -> None:
     spans, heads = [], []
     for dataset in stored:
         heads.append((h5py.h5o.get_info(dataset.id).addr, dataset.name))
-        offset = dataset.id.get_offset() if dataset.chunks is None else None
+        offset = _offset(dataset)
         if offset is not None and dataset.id.get_storage_size():
             spans.append((offset, offset + dataset.id.get_storage_size(), dataset.name))
     spans.sort()

@@ -69,7 +69,7 @@ def _check_backend(backend: str | None, entries: list[Entry], path: str) -> None
 
 def _text(item: Any, name: str) -> str | None:
     found = attribute(item, name)
-    return None if found is None else texts(found)[0]
+    return None if found is None else next(iter(texts(found)), None)
 
 
 def _weights(group: Any) -> list[str]:

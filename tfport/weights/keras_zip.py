@@ -20,8 +20,9 @@ from tfport.weights.keras_weights import read_weights_h5
 __all__ = ["config_of", "read_keras"]
 
 _WEIGHTS = "model.weights.h5"
-_LARGEST_CONFIG = 1 << 28
+_LARGEST_CONFIG = 1 << 26
 _LARGEST_RATIO = 200
+_SMALL = 1 << 24
 
 
 def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoint:
@@ -40,6 +41,7 @@ def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoin
             )
         config = None
         if "config.json" in names:
+            _check_packed(archive.getinfo("config.json"), path)
             if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
                 raise WeightsError(f"{path}: its config.json is too large: refused")
             config = config_of(archive.read("config.json"), path)
@@ -71,14 +73,18 @@ def config_of(text: bytes, path: str) -> dict[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
+def _check_packed(info: zipfile.ZipInfo, path: str) -> None:
+    if info.file_size > _SMALL and info.file_size > _LARGEST_RATIO * info.compress_size:
+        raise WeightsError(
+            f"{path}: {info.filename} unpacks to more than {_LARGEST_RATIO} times its size: refused"
+        )
+
+
 def _member(archive: zipfile.ZipFile, data: memoryview, path: str, verify: bool) -> memoryview:
     """The bytes of model.weights.h5: a view where it is stored, unpacked where it is deflated."""
     info = archive.getinfo(_WEIGHTS)
     if info.compress_type != zipfile.ZIP_STORED:
-        if info.file_size > 1 << 24 and info.file_size > _LARGEST_RATIO * info.compress_size:
-            raise WeightsError(
-                f"{path}: {_WEIGHTS} unpacks to more than {_LARGEST_RATIO} times its size: refused"
-            )
+        _check_packed(info, path)
         return memoryview(archive.read(info))
     at = info.header_offset
     if bytes(data[at : at + 4]) != b"PK\x03\x04":
