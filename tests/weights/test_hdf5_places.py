@@ -165,3 +165,62 @@ def test_every_layout_of_hdf5_is_read_behind_a_user_block_too(tmp_path, block, l
         assert len(checkpoint) == 8
         for key in checkpoint:
             np.testing.assert_array_equal(checkpoint[key], file[key][()])
+
+
+FLOATS = {"bfloat16": ((15, 7, 8, 0, 7), 127, 2), "float8_e4m3fn": ((7, 3, 4, 0, 3), 7, 1), "float8_e5m2": ((7, 2, 5, 0, 2), 15, 1)}  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", FLOATS)
+def test_small_floats_that_hdf5_describes_are_read_in_their_own_dtype(tmp_path, name, packed):
+    """h5py reads them as the next larger float: their bytes are those of the small one."""
+    path, (fields, bias, size) = tmp_path / "m.weights.h5", FLOATS[name]
+    kind = h5py.h5t.IEEE_F16LE.copy()
+    kind.set_fields(*fields)
+    kind.set_ebias(bias)
+    kind.set_precision(8 * size)
+    kind.set_size(size)
+    value = np.array([1, 2, -0.5, 0.25, 0, 6], "f4")
+    with h5py.File(path, "w") as file:
+        options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        if packed:
+            options.set_chunk((3,))
+            options.set_deflate(4)
+        group = file.create_group("layers/a/vars")
+        made = h5py.h5d.create(group.id, b"0", kind, h5py.h5s.create_simple((6,)), options)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, value)
+    found = read_checkpoint(path)["layers/a/vars/0"]
+    assert found.dtype.name == name
+    np.testing.assert_array_equal(found.astype("f4"), value)
+
+
+@pytest.mark.parametrize("wrong", ["precision", "bias"])
+def test_numbers_of_a_kind_that_nobody_writes_are_refused(tmp_path, wrong):
+    """Their bytes are not what NumPy's dtype of that size says, and what the library makes of them is not checked."""
+    path = tmp_path / "m.weights.h5"
+    kind = h5py.h5t.STD_I32LE.copy() if wrong == "precision" else h5py.h5t.IEEE_F32LE.copy()
+    if wrong == "precision":
+        kind.set_precision(20)
+        kind.set_offset(4)
+    else:
+        kind.set_ebias(126)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers/a/vars")
+        h5py.h5d.create(group.id, b"0", kind, h5py.h5s.create_simple((4,)))
+        group["1"] = np.zeros(3, "f4")
+    with pytest.raises(WeightsError, match="none that TensorFlow writes"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "c8", "c16", "?", ">f4", ">i8", ">c8"],
+)
+def test_every_dtype_of_numpy_is_read(tmp_path, dtype):
+    path, value = tmp_path / "m.weights.h5", np.array([0, 1, 1, 0]).astype(dtype)
+    with h5py.File(path, "w") as file:
+        file["layers/a/vars/0"] = value
+        file.create_dataset("layers/a/vars/1", data=value, chunks=(2,))
+    for found in read_checkpoint(path).values():
+        assert found.dtype == value.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found, value)

@@ -58,6 +58,14 @@ _NUMBERS = frozenset(
 )
 
 
+_FLOATS = {
+    (2, (15, 7, 8, 0, 7), 127): "bfloat16",
+    (1, (7, 3, 4, 0, 3), 7): "float8_e4m3fn",
+    (1, (7, 2, 5, 0, 2), 15): "float8_e5m2",
+}
+"""Bytes, places and widths of sign, exponent and mantissa, and the exponent's bias: HDF5's own way to describe them."""
+
+
 def open_hdf5(data: memoryview, where: str) -> Any:
     """An h5py.File over mapped bytes (a file, or a stored member of a zip)."""
     import h5py
@@ -215,27 +223,45 @@ def reader(data: memoryview, dataset: Any) -> tuple[str, Callable[[], np.ndarray
         )
     if h5py.check_string_dtype(kind) is not None:
         return "string", lambda: np.asarray(_through(dataset), object)
-    name = kind.name
+    name, mappable = _kind_of(dataset)
+    wanted = dtype_of(name)
+    if offset is None or not mappable:
+        return name, lambda: _as(_through(dataset), wanted)
+    size = math.prod(shape) * wanted.itemsize
+    if dataset.id.get_storage_size() != size:
+        raise WeightsError(
+            f"{dataset.name}: {dataset.id.get_storage_size()} bytes are no {name} of shape {shape}: damaged"
+        )
+    if offset + size > len(data):
+        raise WeightsError(f"{dataset.name}: its values lie past the end of the file: it is truncated")
+    return name, lambda: _view(data, offset, size, wanted, shape)
+
+
+def _kind_of(dataset: Any) -> tuple[str, bool]:
+    """The TensorFlow dtype name of a dataset of numbers, and whether its bytes are those of that dtype."""
+    import h5py
+
+    kind, stored = dataset.dtype, dataset.id.get_type()
+    marked = _text(attribute(dataset, "dtype")) == "bfloat16"
     if kind.kind == "V" and kind.names is None and kind.itemsize == 2:  # what h5py makes of bfloat16
-        name, kind = "bfloat16", dtype_of("bfloat16")
-    elif _text(attribute(dataset, "dtype")) == "bfloat16":
-        return "bfloat16", lambda: _through(dataset).astype(dtype_of("bfloat16"))
-    elif kind.kind == "V" and kind.names is None and kind.itemsize == 1:
+        return "bfloat16", True
+    if kind.kind == "V" and kind.names is None and kind.itemsize == 1:
         raise WeightsError(
             f"{dataset.name}: numbers of one byte, whose kind (float8_e4m3fn, float8_e5m2, int4) HDF5 has not kept:"
             " save them as float32, or with tf.train.Checkpoint"
         )
-    elif name not in _NUMBERS:
+    if isinstance(stored, h5py.h5t.TypeFloatID):
+        layout = stored.get_size(), stored.get_fields(), stored.get_ebias()
+        if layout in _FLOATS:
+            return _FLOATS[layout], stored.get_order() == h5py.h5t.ORDER_LE
+    if kind.name not in _NUMBERS or not stored.equal(h5py.h5t.py_create(kind)):
         raise WeightsError(f"{dataset.name}: dtype {kind} is none that TensorFlow writes")
-    if offset is not None and kind.isnative:
-        if dataset.id.get_storage_size() != size:
-            raise WeightsError(
-                f"{dataset.name}: {dataset.id.get_storage_size()} bytes are no {name} of shape {shape}: damaged"
-            )
-        if offset + size > len(data):
-            raise WeightsError(f"{dataset.name}: its values lie past the end of the file: it is truncated")
-        return name, lambda: _view(data, offset, size, kind, shape)
-    return name, lambda: _through(dataset).view(kind.newbyteorder("="))
+    return ("bfloat16", False) if marked else (kind.name, bool(kind.isnative))
+
+
+def _as(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Numbers as numbers of another dtype, bytes without a kind as what they are."""
+    return array.view(dtype) if array.dtype.kind == "V" else array.astype(dtype, copy=False)
 
 
 def _offset(dataset: Any) -> int | None:
