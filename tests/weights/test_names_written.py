@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from safetensors.numpy import load_file
 from tables import bundle
@@ -74,3 +75,38 @@ def test_a_pattern_matches_the_name_in_the_file_or_the_one_that_is_written(patte
     assert call(source, "-o", out, "--select", pattern).exit_code == 0
     assert set(load_file(out)) == {"conv2d/kernel", "conv2d/bias"}
     assert call(source, "-o", out, "--exclude", pattern).exit_code == 0 and len(load_file(out)) == 12
+
+
+def test_damaged_files_of_torch_are_told_as_such(tmp_path):
+    """torch's loader raises KeyError, IndexError, TypeError and others on a pickle with a changed byte."""
+    path = put(tmp_path / "ck")
+    for ending, changed in (("pt", 300), ("safetensors", 120)):
+        out = tmp_path / f"x.{ending}"
+        assert call(path, "-o", out).exit_code == 0
+        data = out.read_bytes()
+        statuses = set()
+        for at in range(0, min(len(data), changed * 3), 5):
+            out.write_bytes(data[:at] + bytes((data[at] ^ 16,)) + data[at + 1 :])
+            done = call("--diff", path, out)
+            statuses.add(done.exit_code)
+            assert done.exit_code != 2 or done.output.startswith("tfport weights: "), done.exception
+        assert 2 in statuses
+    (tmp_path / "y.safetensors").write_bytes((200_000).to_bytes(8, "little") + b"[" * 200_000)
+    assert call("--diff", path, tmp_path / "y.safetensors").exit_code == 2
+
+
+def test_a_state_dict_beside_an_optimizers_is_compared(tmp_path):
+    path, out = put(tmp_path / "ck"), tmp_path / "x.pt"
+    assert call(path, "-o", out).exit_code == 0
+    torch.save({"model": torch.load(out, weights_only=True), "optimizer": {"state": {}}}, out)
+    assert call("--diff", path, out).exit_code == 0
+    torch.save({"epoch": 3}, out)
+    done = call("--diff", path, out)
+    assert done.exit_code == 2 and "holds no tensors" in done.output
+
+
+def test_a_distributed_checkpoint_is_not_compared(tmp_path):
+    path = put(tmp_path / "ck")
+    assert call(path, "-o", tmp_path / "x.dcp").exit_code == 0
+    done = call("--diff", path, tmp_path / "x.dcp")
+    assert done.exit_code == 2 and "is a pickle, which is never loaded" in done.output

@@ -19,13 +19,15 @@ from tfport.weights.bundle import GRAPH
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.detect import read_checkpoint
 from tfport.weights.dtypes import UNREADABLE
-from tfport.weights.errors import WeightsError
+from tfport.weights.errors import WeightsError, brief
 from tfport.weights.moving import blocks
 
 __all__ = ["Difference", "Row", "diff", "open_any"]
 
 SPELLINGS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias", "moving_mean": "running_mean",
              "moving_variance": "running_var", "weights": "weight", "biases": "bias"}  # fmt: skip
+NESTED = ("model", "state_dict", "model_state_dict", "module")
+"""Where a file with an optimizer's state, too, keeps the state_dict."""
 KERNELS = {2: (1, 0), 3: (2, 1, 0), 4: (3, 2, 0, 1), 5: (4, 3, 0, 1, 2)}
 WORDS = {2: "i o -> o i", 3: "k i o -> o i k", 4: "h w i o -> o i h w", 5: "d h w i o -> o i d h w"}
 
@@ -169,6 +171,11 @@ def open_any(path: str) -> Mapping[str, np.ndarray]:
         return _shards(path)
     if path.endswith((".pt", ".pth")):
         return _pt(path)
+    if os.path.isfile(os.path.join(path, ".metadata")):
+        raise WeightsError(
+            f"{path}: the description of a distributed checkpoint is a pickle, which is never loaded: compare the"
+            " .safetensors or .pt file that is written instead of it"
+        )
     return _Weights(path)
 
 
@@ -195,19 +202,21 @@ def _shards(path: str) -> Mapping[str, np.ndarray]:
 
 
 def _pt(path: str) -> Mapping[str, np.ndarray]:
-    import pickle
-
     import torch
 
     from tfport.weights.command import array_of
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        first = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise WeightsError(f"{path}: no state_dict of tensors alone: {first[0]}") from None
+    except Exception as error:  # on a damaged file torch's loader raises whatever its parts do
+        raise WeightsError(f"{path}: no state_dict of tensors alone: {brief(error)}") from None
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: holds a {type(state).__name__}, no state_dict")
+    inside = [state[name] for name in NESTED if isinstance(state.get(name), dict)]
+    if len(inside) == 1 and not any(isinstance(value, torch.Tensor) for value in state.values()):
+        state = inside[0]
+    if not any(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: holds no tensors, and no state_dict under {', '.join(NESTED)}")
     return {str(k): array_of(v) for k, v in state.items() if isinstance(v, torch.Tensor)}
 
 
