@@ -107,9 +107,13 @@ def test_a_heap_without_an_end_is_refused(tmp_path):
     while data[at : at + 2] != b"\0\0":
         at += 16 + (int.from_bytes(data[at + 8 : at + 16], "little") + 7) // 8 * 8
     assert at < end
+    whole = bytes(data)
     data[at + 8 : at + 16] = bytes(8)
     path.write_bytes(data)
     with pytest.raises(WeightsError, match=f"its heap at byte {start} does not add up"):
+        read_checkpoint(path)
+    path.write_bytes(whole[: start + 8] + (1 << 34).to_bytes(8, "little") + whole[start + 16 :])
+    with pytest.raises(WeightsError, match=f"its heap at byte {start} reaches past its end"):
         read_checkpoint(path)
 
 

@@ -259,7 +259,7 @@ def _written(given: Options, tensors: dict[str, Tensor], report: Report) -> Outc
 
 def _streamed(path: str, given: Options) -> Outcome | None:
     """The state_dict written from a module that has shapes only; None where it must be built with its values."""
-    from tfport.weights.averages import with_averages
+    from tfport.weights.averages import lone_averages, with_averages
     from tfport.weights.fitting import fit
     from tfport.weights.report import report_of
     from tfport.weights.streaming import state_tensors
@@ -270,6 +270,8 @@ def _streamed(path: str, given: Options) -> Outcome | None:
         return None
     target, name, beside = made
     checkpoint = read_checkpoint(path)
+    if given.ema:
+        checkpoint = lone_averages(checkpoint)
     fitted = fit(target, checkpoint, record=given.record or beside, name=name, map=given.map)
     if given.ema:
         checkpoint = with_averages(checkpoint, fitted.trainable(), fitted.ordered)
