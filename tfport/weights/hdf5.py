@@ -83,8 +83,9 @@ _HEAP = b"GCOL\x01\0\0\0"
 def _check_heap(data: memoryview, start: int, where: str) -> None:
     """Walk a global heap (where HDF5 keeps strings of variable length) before the library does.
 
-    It loops for ever on a heap whose free space claims no size, and takes the memory that one claims. A heap: `GCOL`, version 1, 3 zeros, u64 size; objects:
-    u16 index, u16 count, 4 zeros, u64 size, data padded to 8; index 0 is the free space, which fills the rest.
+    It loops for ever on a heap whose free space claims no size, and takes the memory that one claims. A heap: `GCOL`,
+    version 1, 3 zeros, u64 size; objects: u16 index, u16 count, 4 zeros, u64 size, data padded to 8; index 0 is the free
+    space, which fills the rest.
     """
     end = start + int.from_bytes(data[start + 8 : start + 16], "little")
     at = start + 16
