@@ -66,6 +66,13 @@ def test_a_prefix_that_is_a_folder_and_a_graph_lead_to_their_checkpoint(tmp_path
     assert len(read_checkpoint(f"{tmp_path}/")) == 2
 
 
+def test_a_prefix_without_its_step_is_told_the_checkpoints_that_are_there(tmp_path):
+    put(tmp_path, "model.ckpt-100")
+    put(tmp_path, "model.ckpt-200")
+    with pytest.raises(WeightsError, match=r"no such file.*; there is model.ckpt-100, model.ckpt-200"):
+        read_checkpoint(tmp_path / "model.ckpt")
+
+
 def test_the_only_file_of_keras_in_a_folder_is_read_and_several_are_named(tmp_path):
     """BackupAndRestore leaves one, ModelCheckpoint one for each epoch."""
     shutil.copy(FOLDER / "cnn.weights.h5", tmp_path / "latest.weights.h5")

@@ -9,7 +9,7 @@ from typing import Any
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.errors import WeightsError, brief
 from tfport.weights.files import mapped
-from tfport.weights.folders import prefix_in, v1_files
+from tfport.weights.folders import beside, prefix_in, v1_files
 
 __all__ = ["read_checkpoint"]
 
@@ -33,7 +33,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, verify: bool = True) -> Che
             return _bundle(path, verify)
         if shards := v1_files(path):
             return _v1(path, shards)
-        raise WeightsError(f"{path}: no such file, folder or checkpoint prefix")
+        raise WeightsError(f"{path}: no such file, folder or checkpoint prefix{beside(path)}")
     data = mapped(path)
     if not len(data):
         raise WeightsError(f"{path}: the file is empty")

@@ -11,7 +11,7 @@ import re
 
 from tfport.weights.errors import WeightsError
 
-__all__ = ["prefix_in", "v1_files"]
+__all__ = ["beside", "prefix_in", "v1_files"]
 
 _STATE = re.compile(rb'^model_checkpoint_path:\s*(?:"((?:[^"\\\n]|\\.)*)"|\'((?:[^\'\\\n]|\\.)*)\')', re.M)
 _ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))", re.S)
@@ -54,6 +54,19 @@ def prefix_in(folder: str) -> str:
     below = [n for n in names if _is_worth(os.path.join(folder, n))]
     told = f"; name one of the folders in it: {', '.join(below[:_MOST_NAMED])}" if below else ""
     raise WeightsError(f"{folder}: a folder without a SavedModel or a checkpoint{told}")
+
+
+def beside(path: str) -> str:
+    """The checkpoints whose prefix starts as a path does that leads nowhere, such as ``model.ckpt`` for
+    ``model.ckpt-1000``; for its error.
+    """
+    folder, start = os.path.split(path)
+    try:
+        names = sorted(os.listdir(folder or "."))
+    except OSError:
+        return ""
+    found = [n.removesuffix(".index") for n in names if n.startswith(start) and n.endswith(".index")]
+    return f"; there is {', '.join(found[:_MOST_NAMED])}" if found and start else ""
 
 
 def v1_files(path: str) -> list[str]:
