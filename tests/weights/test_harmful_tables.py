@@ -103,6 +103,11 @@ def test_a_name_does_not_steer_the_terminal_and_none_is_the_writers_own(tmp_path
     assert done.exit_code == 2 and "no tensor called __metadata__" in done.output
 
 
+def test_a_name_that_stands_twice_is_refused(tmp_path):
+    with pytest.raises(WeightsError, match="one stands twice"):
+        read_checkpoint(put(tmp_path, [(b"a", stored(2, size=8)), (b"a", stored(2, at=8, size=8))]))
+
+
 def node(name, op, *inputs, dtype=1, value=None):
     attributes = b""
     if value is not None:

@@ -74,9 +74,14 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def entries(data: memoryview) -> Iterator[tuple[bytes, bytes]]:
-    """All (key, value) pairs in the file's order; WeightsError when it is no table or damaged."""
+    """All (key, value) pairs in the file's order, which is the keys'; WeightsError when it is no table or damaged."""
+    before: bytes | None = None
     for _, offset, size in _blocks(data):
-        yield from _entries(_block(data, offset, size))
+        for key, value in _entries(_block(data, offset, size)):
+            if before is not None and key <= before:
+                raise WeightsError("the keys of the index are not in order, or one stands twice: damaged")
+            before = key
+            yield key, value
 
 
 class Table:
