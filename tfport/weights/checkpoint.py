@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -136,6 +137,18 @@ class Checkpoint(Mapping[str, np.ndarray]):
         from tfport.weights.cudnn import torch_layers
 
         return {entry.key: entry for entry in torch_layers(self)}
+
+    def numbers(self) -> dict[str, str]:
+        """The weights that are numbers, by TensorFlow's names where those are known and unique: name -> key."""
+        from tfport.weights.names import VALUE, full_name
+
+        kept = [e for e in self.entries.values() if not e.ignored and e.dtype != "string"]
+        names = {e.key: full_name(e.key, e.layers, e.variable) for e in kept}
+        count = Counter(names.values())
+        own = {key: name if count[name] == 1 else key.removesuffix(VALUE) for key, name in names.items()}
+        if len(set(own.values())) < len(own):  # a name that is another tensor's key
+            own = {key: key for key in own}
+        return {name: key for key, name in own.items()}
 
     def _entry(self, key: str) -> Entry:
         return self.entries[key] if key in self.entries else self.made[key]
