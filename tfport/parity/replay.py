@@ -434,4 +434,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    del sys.path[0]  # where verify was called: the reference's modules may lie there, under the same names
     sys.exit(main(sys.argv[1:]))
