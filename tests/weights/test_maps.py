@@ -26,6 +26,12 @@ class Net(nn.Module):
         self.second = nn.Linear(4, 2)
 
 
+class Single(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+
+
 class Computed(nn.Module):
     def __init__(self):
         super().__init__()
@@ -161,6 +167,17 @@ def test_moving_averages_of_tensorflow_1(net):
     np.testing.assert_array_equal(module.first.bias.detach().numpy(), made["first/bias"] + 1)
     load_weights(module, made | shadow)
     np.testing.assert_array_equal(module.first.bias.detach().numpy(), made["first/bias"])
+    module.first.bias.data.zero_()
+    load_weights(module, shadow, ema=True)  # Saver(average.variables_to_restore()) writes no others
+    np.testing.assert_array_equal(module.first.bias.detach().numpy(), made["first/bias"] + 1)
+    with pytest.raises(WeightsError, match="bias"):
+        load_weights(module, shadow)
+    ck = save(net / "ck", shadow)
+    done = call(ck, "--ema", "--module", f"{net}/net.py:Single", "-o", net / "m.safetensors")
+    assert done.exit_code == 0, done.output
+    assert torch.equal(
+        load_file(net / "m.safetensors")["first.bias"], torch.from_numpy(made["first/bias"] + 1)
+    )
     for wrong, says in (
         (made, "no moving averages"),
         (made | dict(list(shadow.items())[:1]), "some trainable weights"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfport.weights import lazy
-from tfport.weights.averages import with_averages
+from tfport.weights.averages import lone_averages, with_averages
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.errors import WeightsError
 from tfport.weights.fitting import Held, fit, open_checkpoint
@@ -47,6 +47,8 @@ def load_weights(
     tensors be missing or left over and lists them in the report; shapes and dtypes must fit still.
     """
     checkpoint = open_checkpoint(path_or_mapping, verify)
+    if ema:
+        checkpoint = lone_averages(checkpoint)
     fitted = fit(module, checkpoint, record=record, name=name, strict=strict, map=map)
     if ema:
         checkpoint = with_averages(checkpoint, fitted.trainable(), fitted.ordered)
