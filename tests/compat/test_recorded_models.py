@@ -365,3 +365,14 @@ def test_a_model_with_a_list_of_one_inside_another(call):
         return k.Model(inner.inputs[0], k.layers.Dense(4)(call(inner, inner.inputs[0])))
 
     compare(build, (5, 3))
+
+
+def test_a_state_dict_has_each_tensor_once():
+    image = compat.keras.Input((8, 8, 3))
+    inner = compat.keras.Sequential([layers.Conv2D(4, 3), layers.BatchNormalization()], name="inner")
+    model = compat.keras.Model(image, layers.Dense(2, name="head")(inner(image)))
+    kept = [name.split(".")[-1] for name in inner.state_dict()]
+    assert kept == ["weight", "bias", "weight", "bias", "running_mean", "running_var"]
+    assert len(model.state_dict()) == len(kept) + 2
+    pointers = [tensor.data_ptr() for tensor in model.state_dict().values()]
+    assert len(set(pointers)) == len(pointers)

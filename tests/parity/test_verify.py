@@ -131,6 +131,7 @@ def test_what_a_person_types_wrong_is_told(seeds, tmp_path):
         (["--input", "2x3"], "is a captured run, whose inputs and weights are settled"),
         (["--no-calibrate"], "--no-calibrate has no place here"),
         (["--script", "--gradients"], "--gradients has no place here: --script runs both files as they are"),
+        (["--map", "none.toml"], "--map none.toml: no such file"),
         (["--unknown"], "No such option"),
     ):
         status, out, err = tfport("verify", seeds[0], healthy, *words)

@@ -26,7 +26,7 @@ CAPTURED = {
 """Options that a golden folder has settled when it was captured."""
 UNSCRIPTED = CAPTURED | {
     "dtype": "--dtype", "device": "--device", "layers": "--layers", "tensors": "--tensor", "steps": "--steps",
-    "gradients": "--gradients", "call_args": "--call-args",
+    "gradients": "--gradients", "call_args": "--call-args", "map": "--map",
 }  # fmt: skip
 """Options that say nothing about two scripts."""
 STEPPED = {
@@ -200,6 +200,9 @@ def capture_command(
     show_default=True,
     help="Compare the layers: for information (auto), as a condition that each of them meets (all), not (none).",
 )
+@click.option("--map", "map", metavar="FILE.toml",
+              help="Which tensor of the weights becomes which parameter of a port without a conversion's record, as "
+              "`tfport weights --write-map` writes it.")  # fmt: skip
 @click.option("--script", is_flag=True, help="Run both files as scripts and compare what they print.")
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True)
 @click.option("--html", metavar="FILE", help="Write the result as one HTML page too.")

@@ -351,8 +351,9 @@ class Parity:
         if "inputs" in options:
             given = options["inputs"]
             options["inputs"] = [self.beside(s) for s in ([given] if isinstance(given, str) else given)]
-        if options.get("weights"):
-            options["weights"] = str(self.base / options["weights"])
+        for name in ("weights", "map"):
+            if options.get(name):
+                options[name] = str(self.base / options[name])
         plan = Plan(
             path,
             self.beside(candidate),

@@ -70,8 +70,16 @@ class Part:
     def _hidden(self) -> list[str]:
         """A layer that differs where the outputs agree and no later layer does: an argmax or a saturated
         activation hides it. (What a later layer makes good, as where a normalisation is folded into a convolution,
-        is no fault.) Layers that were paired by their order alone do not count.
+        is no fault.) Layers that were paired by their order alone do not count. A layer for whose difference a
+        cause was found, applied and held is a fault wherever it lies: what comes behind it makes it small, not good.
         """
+        tried = {cause["layer"]: cause for cause in self.causes if cause["agrees"]}
+        for layer in self.layers:
+            if layer["status"] == "differs" and layer["how"] != "order" and layer["name"] in tried:
+                said = tried[layer["name"]]
+                return [
+                    f"layer {layer['name']} differs though the outputs agree: {said['cause']}, {said['said']}"
+                ]
         at = [
             i
             for i, layer in enumerate(self.layers)
@@ -152,6 +160,8 @@ class Plan:
     batches: str | None = None
     tensors: Sequence[str] = ()
     signature: str | None = None
+    map: str | None = None
+    """A file that tells which tensor of the weights becomes which parameter of the candidate."""
 
 
 def kind_of(reference: str) -> str:
@@ -271,6 +281,7 @@ def run_replay(
         "layers": "all" if plan.tensors else plan.layers,
         "rtol": plan.rtol,
         "atol": plan.atol,
+        "map": plan.map,
     }
     path = Path(output) / "request.json"
     path.write_text(json.dumps(request), "utf-8")
@@ -294,6 +305,8 @@ def verify(plan: Plan) -> Verification:
         split_target(plan.reference)
         candidate = default_candidate(plan.reference)
     split_target(candidate)
+    if plan.map and not os.path.isfile(plan.map):
+        raise CaptureError(f"--map {plan.map}: no such file (tfport weights --write-map writes one)")
     done = Verification(plan.reference, candidate, seed=plan.seed)
     with tempfile.TemporaryDirectory(prefix="tfport-") as temporary, replayer() as process:
         start = time.perf_counter()

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 
+from tfport.parity.reference.doubles import places_of
 from tfport.parity.reference.errors import CaptureError
 
 
@@ -45,10 +46,10 @@ def seed_all(tf, seed):
 
 @contextlib.contextmanager
 def constants_in_full(tf, used):
-    """Inside, gelu and leaky_relu of float64 keep their digits; the names of those that ran are added to `used`.
+    """Inside, what TensorFlow rounds to float32 in float64 keeps its digits; the names of what ran are added to `used`.
 
-    TensorFlow rounds the root of 2 and the slope to float32 there, off by up to 4e-8, and torch does not. A float32
-    run computes with the same numbers either way.
+    Of gelu and leaky_relu it rounds the root of 2 and the slope, off by up to 4e-8, and torch does not; for what it has
+    in float32 alone see `doubles`. A float32 run computes with the same numbers either way.
     """
     try:
         from tensorflow.python.ops import gen_nn_ops
@@ -73,13 +74,30 @@ def constants_in_full(tf, used):
         return tf.where(features > 0, features, features * tf.constant(alpha, tf.float64))
 
     full = {"gelu": full_gelu, "leaky_relu": full_leaky_relu}
-    for place, name, before in places:
-        setattr(place, name, functools.partial(full[name], before))
+    changes = [(place, name, functools.partial(full[name], before)) for place, name, before in places]
+    for place, name, made in places_of(tf):
+        before = getattr(place, name)
+        places.append((place, name, before))
+        changes.append((place, name, telling(tf, used, name, functools.partial(made, before))))
+    for place, name, change in changes:
+        setattr(place, name, change)
     try:
         yield
     finally:
         for place, name, before in places:
             setattr(place, name, before)
+
+
+def telling(tf, used, name, operation):
+    """The operation, which adds its name to `used` where its first argument is float64."""
+
+    def called(*args, **kwargs):
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        if getattr(first, "dtype", None) == tf.float64:
+            used.add(name)
+        return operation(*args, **kwargs)
+
+    return called
 
 
 @contextlib.contextmanager
