@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tfport.compat.optimizer_base import Tensors, scalar
+from tfport.compat.optimizer_base import Tensors, magnitudes, scalar, squared
 from tfport.compat.optimizers import KerasOptimizer
 from tfport.rule import rule
 
@@ -31,10 +31,10 @@ def _moments(optimizer: KerasOptimizer, grads: Tensors, variables: Tensors, rest
     change = torch._foreach_sub(grads, m)
     torch._foreach_mul_(change, rest_1)
     torch._foreach_add_(m, change)
-    change = torch._foreach_mul(grads, grads)
-    torch._foreach_sub_(change, v)
-    torch._foreach_mul_(change, rest_2)
-    torch._foreach_add_(v, change)
+    squares = squared(grads)
+    torch._foreach_sub_(squares, v)
+    torch._foreach_mul_(squares, rest_2)
+    torch._foreach_add_(v, squares)
     return m, v
 
 
@@ -154,7 +154,7 @@ class RMSprop(Optimizer):
 
     def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
         velocity = [self._slot("velocity", p) for p in variables]
-        _running(velocity, list(torch._foreach_mul(grads, grads)), self.rho)
+        _running(velocity, squared(grads), self.rho)
         inside = velocity
         if self.centered:
             mean = [self._slot("average_gradient", p) for p in variables]
@@ -198,7 +198,7 @@ class Adagrad(Optimizer):
 
     def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
         total = [self._slot("accumulator", p) for p in variables]
-        torch._foreach_add_(total, torch._foreach_mul(grads, grads))
+        torch._foreach_add_(total, squared(grads))
         root = torch._foreach_sqrt(torch._foreach_add(total, self.epsilon))
         torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(grads, rate.item()), root))
 
@@ -219,11 +219,18 @@ class Adadelta(Optimizer):
     def _update(self, grads: Tensors, variables: Tensors, rate: torch.Tensor, dtype: torch.dtype) -> None:
         squares = [self._slot("accumulated_grad", p) for p in variables]
         moves = [self._slot("accumulated_delta_var", p) for p in variables]
-        _running(squares, list(torch._foreach_mul(grads, grads)), self.rho)
+        _running(squares, squared(grads), self.rho)
         before = torch._foreach_sqrt(torch._foreach_add(moves, self.epsilon))
         root = torch._foreach_sqrt(torch._foreach_add(squares, self.epsilon))
         move = torch._foreach_div(torch._foreach_mul(before, grads), root)
-        _running(moves, list(torch._foreach_mul(move, move)), self.rho)
+        for grad, made, a, b in zip(grads, move, before, root, strict=True):
+            if (held := getattr(grad, "occurrences", None)) is not None:
+                rows = held._indices()[0]
+                each = torch.sparse_coo_tensor(
+                    held._indices(), a[rows] * held._values() / b[rows], held.shape, check_invariants=False
+                )
+                made.occurrences = each  # type: ignore[attr-defined]
+        _running(moves, squared(list(move)), self.rho)
         torch._foreach_sub_(variables, torch._foreach_mul(move, rate.item()))
 
 
@@ -248,7 +255,7 @@ class Adamax(Optimizer):
         change = torch._foreach_mul(torch._foreach_sub(grads, m), 1 - self.beta_1)
         torch._foreach_add_(m, change)
         torch._foreach_mul_(norm, self.beta_2)
-        torch._foreach_maximum_(norm, torch._foreach_abs(grads))
+        torch._foreach_maximum_(norm, magnitudes(grads))
         below = torch._foreach_mul(torch._foreach_add(norm, self.epsilon), rest)
         torch._foreach_sub_(variables, torch._foreach_div(torch._foreach_mul(m, rate.item()), below))
 
@@ -334,7 +341,7 @@ class Ftrl(Optimizer):
         l2 = (self.l2_regularization_strength + self.beta / (2.0 * learning_rate)).item()
         total, linear = self._slot("accumulator", variable), self._slot("linear", variable)
         shrunk = gradient + 2 * self.l2_shrinkage_regularization_strength * variable
-        grown = total + gradient.square()
+        grown = total + squared([gradient])[0]
         linear.add_(shrunk - (grown**power - total**power) / rate * variable)
         quadratic = grown**power / rate + 2 * l2
         variable.copy_((linear.clamp(-l1, l1) - linear) / quadratic)

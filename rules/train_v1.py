@@ -39,6 +39,7 @@ class AdamOptimizer(Optimizer):
     """
 
     slots = ("m", "v")
+    _by_rows = False  # TensorFlow decays the averages of all rows
 
     def __init__(self, learning_rate: Any = 0.001, beta1: float = 0.9, beta2: float = 0.999,
                  epsilon: float = 1e-8, use_locking: bool = False, name: str = "Adam",

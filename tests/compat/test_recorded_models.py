@@ -372,3 +372,14 @@ def test_a_layer_may_have_the_name_of_an_attribute_of_the_model():
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name=name)])
         assert model(torch.ones(2, 4)).shape == (2, 3)
         assert [layer.name for layer in model.layers] == [name]
+
+
+def test_a_state_dict_has_each_tensor_once():
+    image = compat.keras.Input((8, 8, 3))
+    inner = compat.keras.Sequential([layers.Conv2D(4, 3), layers.BatchNormalization()], name="inner")
+    model = compat.keras.Model(image, layers.Dense(2, name="head")(inner(image)))
+    kept = [name.split(".")[-1] for name in inner.state_dict()]
+    assert kept == ["weight", "bias", "weight", "bias", "running_mean", "running_var"]
+    assert len(model.state_dict()) == len(kept) + 2
+    pointers = [tensor.data_ptr() for tensor in model.state_dict().values()]
+    assert len(set(pointers)) == len(pointers)

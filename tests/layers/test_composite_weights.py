@@ -29,6 +29,17 @@ def named(k, stacked=True):
     return k.Model(x, lay.SimpleRNN(2, name="last")(y))
 
 
+def inside(k):
+    """Objects inside objects, whose names Keras does not derive from the layer's."""
+    lay = k.layers
+    x = k.Input((3, 5, 4))
+    y = lay.TimeDistributed(lay.LSTM(4, return_sequences=True), name="td")(x)
+    y = lay.TimeDistributed(lay.Bidirectional(lay.GRU(3)), name="both")(y)
+    return k.Model(
+        x, lay.Bidirectional(lay.LSTM(5), backward_layer=lay.GRU(3, go_backwards=True), name="own")(y)
+    )
+
+
 def automatic(k):
     lay = k.layers
     x = k.Input((5, 4))
@@ -50,9 +61,10 @@ def save(model, folder, format):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("build", [named, automatic])
+@pytest.mark.parametrize("build", [named, automatic, inside])
 def test_every_format_loads(tmp_path, build, format):
     fresh("float32")
+    x = X if build is not inside else np.stack([X, X + 1, X - 1], 1)
     options = {"stacked": False} if build is named and format == "checkpoint" else {}
     model = build(keras, **options)
     randomise(model)
@@ -62,7 +74,7 @@ def test_every_format_loads(tmp_path, build, format):
     report = tfport.load_weights(twin, path)
     assert not report.missing and not report.left_over
     with torch.no_grad():
-        assert distance([twin.eval()(torch.tensor(X))], [model(X)]) < 1e-6
+        assert distance([twin.eval()(torch.tensor(x))], [model(x)]) < 1e-6
 
 
 def test_a_file_without_names_is_matched_by_class_and_order(tmp_path):

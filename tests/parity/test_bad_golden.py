@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from tests.parity.conftest import PROGRAMS, capture_many
 from tfport.parity.cli_verify import capture_command, verify_command
-from tfport.parity.golden import read_golden, read_tensors
+from tfport.parity.golden import FORM, RUN, read_golden, read_tensors
 from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.manifest import digest
 from tfport.parity.reference.store import write_tensors
@@ -57,7 +57,7 @@ def manifest(folder, change=None, sign=True):
     if change:
         change(told)
     if sign:
-        for name in told.get("sha256", {}):
+        for name in told["sha256"] if isinstance(told.get("sha256"), dict) else ():
             if (folder / name).is_file():
                 told["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         told["digest"] = digest(told)
@@ -94,6 +94,15 @@ def test_a_truncated_file(name, goldens, tmp_path):
     assert name in one_line(folder)
     (folder / name).unlink()
     assert name in one_line(folder)
+
+
+@pytest.mark.parametrize("name", ["float32.safetensors", "manifest.json"])
+def test_a_file_that_git_lfs_has_not_fetched(name, goldens, tmp_path):
+    """A checkout without LFS has small texts in their place; a new capture is not the cure."""
+    folder = copy(goldens["cnn"], tmp_path / "g")
+    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n"
+    (folder / name).write_text(text)
+    assert re.search(f"{name} is not here but in Git LFS: git lfs pull", one_line(folder))
 
 
 def test_an_edited_number(goldens, tmp_path):
@@ -164,6 +173,35 @@ def test_an_edited_manifest(name, goldens, tmp_path):
     manifest(folder, EDITS[name], sign=False)
     text = one_line(folder)
     assert re.search(r"capture again|damaged|not a manifest|is missing|is no golden", text), text
+
+
+def test_a_manifest_that_is_signed_but_not_as_captures_write_it(goldens, tmp_path):
+    """Another program may sign what it likes: the first entry that is not there or of another type is named."""
+    folder = copy(goldens["cnn"], tmp_path / "g")
+    told = json.loads((folder / "manifest.json").read_text())
+
+    def refused(change, entry):
+        (folder / "manifest.json").write_text(json.dumps(told))
+        manifest(folder, change)
+        with pytest.raises(
+            CaptureError, match=f"manifest.json is not as this tfport writes it .*{entry}.*capture again"
+        ):
+            read_golden(folder)
+
+    for place, form in ((), FORM), (("runs", 0), RUN):
+        for name, kind in form.items():
+            refused(drop(*place, name), name)
+            refused(put(1.5, *place, name), f"{name} is 1.5")
+            if kind in (list, dict):
+                refused(put(None, *place, name), f"{name} is None")
+    for wrong in (3, None, []):
+        refused(put([wrong], "runs"), "runs.0. is")
+        refused(put([wrong], "runs", 0, "inputs"), "inputs.0. is")
+    refused(put("../g/float32.safetensors", "runs", 0, "tensors"), "no checksum")
+    refused(put("other.h5", "runs", 0, "weights", "file"), "other.h5.*no checksum")
+    refused(drop("sha256", "float32.safetensors"), "float32.safetensors.*no checksum")
+    (folder / "manifest.json").write_text(json.dumps(told))
+    assert read_golden(folder).runs
 
 
 def test_files_that_are_signed_but_damaged_are_told(goldens, tmp_path):
@@ -242,7 +280,7 @@ IN_CAPTURE = 'case "$*" in *capture.py*) {what};; *) exec {{python}} "$@";; esac
         ("exit 3", "is no Python; name the one that has TensorFlow"),
         ("echo tfport 2.7", "Python 2.7"),
         (IN_CAPTURE.format(what="exit 3"), "capture ended with status 3"),
-        (IN_CAPTURE.format(what="kill -9 $$"), "capture ended with signal 9"),
+        (IN_CAPTURE.format(what="kill -9 $$"), "capture was ended by SIGKILL: the memory ran out, or somebody ended it"),
         (IN_CAPTURE.format(what="exit 0"), "ended well and wrote no golden folder"),
     ],
     ids=["no TensorFlow", "silent", "fails", "too old", "fails later", "is killed", "writes nothing"],

@@ -26,11 +26,12 @@ JOBS = {
     "Affine": [f"{F}:Affine", "--input", "4x3"],
     "Mixer": [f"{F}:Mixer", "--input", "4x5:int32<11", "--input", "4x3", "--dtype", "float32,float64"],
     "Traced": [f"{F}:Traced", "--input", "4x3", "--dtype", "float32,float64"],
+    "composites": [f"{F}:composites", "--input", "3x4"],
 }
 WRONG = {
     "no file": (["nowhere.py:f"], "nowhere.py: no such file"),
     "no colon": ([str(F)], "expected FILE.py:NAME"),
-    "no name": ([f"{F}:nothing"], "has no nothing; it defines Affine, Mixer, Traced, constants"),
+    "no name": ([f"{F}:nothing"], "has no nothing; it defines Affine, Mixer, Traced, composites"),
     "not callable": ([f"{F}:np.pi"], "nothing to call"),
     "too few inputs": ([f"{F}:pair", "--input", "4x3"], "pair(a, b) got 1 input(s)"),
     "unknown shape": ([f"{F}:Mixer"], "pass --input"),
@@ -196,6 +197,19 @@ def test_random_inputs_follow_their_spec(tmp_path):
     np.savez(tmp_path / "batch.npz", x=np.ones((2, 2)), y=np.arange(3))
     loaded = make_inputs([f"{tmp_path / 'batch.npz'}", f"z={tmp_path / 'batch.npz'}:y"], 0, "float32")
     assert [(n, a.shape) for n, a in loaded] == [(None, (2, 2)), (None, (3,)), ("z", (3,))]
+
+
+def test_ragged_and_sparse_tensors_are_their_parts(made):
+    """Within a list too, and in float64, which the wander comes from."""
+    golden = read_golden(made[0] / "composites")
+    run, held = golden.runs[0], golden.tensors(golden.runs[0])
+    parts = ["1/flat_values", "1/row_splits_0", "2/indices", "2/values", "2/dense_shape"]
+    assert run["outputs"] == ["output/0", *(f"output/{part}" for part in parts)]
+    assert held["outputs/output/1/row_splits_0"].array.tolist() == [0, 2, 12]
+    assert held["outputs/output/2/dense_shape"].array.tolist() == [3, 4]
+    assert {"outputs/output/0", "outputs/output/1/flat_values", "outputs/output/2/values"} <= set(
+        run["wander"]
+    )
 
 
 def test_stored_values_come_back(tmp_path):

@@ -37,7 +37,7 @@ TENSORFLOW_1_15 = {
     "errors.FailedPreconditionError", "errors.InvalidArgumentError", "executing_eagerly", "float32.as_datatype_enum",
     "float64.as_datatype_enum", "function", "import_graph_def", "keras.backend.set_value", "keras.losses",
     "keras.losses.get", "keras.optimizers", "keras.optimizers.schedules", "make_ndarray", "make_tensor_proto",
-    "math.log", "maximum", "nest.flatten", "nest.pack_sequence_as", "nn.log_softmax", "nn.softplus",
+    "math.log", "maximum", "nest.flatten", "nest.map_structure", "nest.pack_sequence_as", "nn.log_softmax", "nn.softplus",
     "nn.sigmoid_cross_entropy_with_logits", "one_hot", "ones_like", "random", "reduce_mean", "reduce_sum",
     "saved_model.load", "square", "float32", "keras", "config", "compat.v1", "compat.v1.keras.backend", "zeros_like",
     "stop_gradient", "cast", "reshape", "zeros", "ones", "shape", "concat", "stack", "bool", "int32", "int64",
@@ -218,3 +218,19 @@ def test_a_full_disk_is_told_and_leaves_nothing(script, tmp_path):
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("tfport: ") and "cannot be written: File too large" in last
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "__pycache__") == ["big.py"]
+
+
+@pytest.mark.parametrize("body", ["", "raise ImportError('damaged')"], ids=["imported", "fails"])
+def test_the_collector_rests_while_tensorflow_is_imported(body, tmp_path):
+    """And works again after it, without the objects that the import made."""
+    (tmp_path / "tensorflow.py").write_text(f"import gc\nresting = not gc.isenabled()\n{body}\n")
+    code = (
+        "import contextlib, gc\n"
+        "from tfport.parity.reference.environment import import_tensorflow\n"
+        "from tfport.parity.reference.errors import CaptureError\n"
+        "with contextlib.suppress(CaptureError):\n"
+        "    assert import_tensorflow().resting and gc.get_freeze_count() > 1000\n"
+        "assert gc.isenabled()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)

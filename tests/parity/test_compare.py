@@ -103,6 +103,13 @@ def test_missing_extra_and_nothing():
     assert not compare(x, None)
 
 
+def test_none_is_told_by_its_name():
+    x = noise((3, 2))
+    assert compare(x, None).reason == "output: None instead of float32 [3, 2]"
+    assert compare([None, x], [1.0, x]).reason == "output/0: python float [] instead of None"
+    assert compare([None, x], [None, x]) and not compare(None, None)
+
+
 def test_nested_structures_are_named():
     pair = collections.namedtuple("pair", "x y")
     tree = {"a": [noise((2,)), {"b": noise((3,))}], "c": pair(noise((1,)), 2)}
@@ -165,6 +172,26 @@ def test_complex():
     x = (noise((4,)) + 1j * noise((4,), seed=1)).astype("complex64")
     assert compare(x, x * np.complex64(1 + 1e-7))
     assert not compare(x, x.conj())
+
+
+def test_both_parts_of_a_complex_number_count():
+    """NaN in one part agrees with NaN in that part; the other part is compared as ever."""
+    nan, inf = float("nan"), float("inf")
+
+    def one(x):
+        return np.array([x, 1], "complex64")
+
+    for x in (complex(nan, 1), complex(2, nan), complex(inf, 1), complex(nan, -inf)):
+        assert compare(one(x), one(x))
+    assert compare(one(complex(nan, 1)), one(complex(nan, 1 + 1e-7)))
+    for x, y in (
+        (complex(nan, 1), complex(nan, 5)),
+        (complex(nan, 0), complex(0, nan)),
+        (complex(inf, 1), complex(inf, 3)),
+    ):
+        assert not compare(one(x), one(y)) and compare(one(x), one(y)).tensors[0].differing == 1
+    huge = np.array([3e38 + 3e38j], "complex64")
+    assert compare(huge, huge * np.complex64(1 - 1e-7)).tensors[0].scale == pytest.approx(3e38 * 2**0.5)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -251,3 +278,65 @@ def test_what_cannot_be_compared_is_told():
 
     with pytest.raises(CaptureError, match="type object"):
         compare({"a": object()}, {"a": 1})
+    with pytest.raises(CaptureError, match="output/a/1: a value of type set"):
+        compare({"a": [1.0, {2}]}, {"a": [1.0, 2.0]})
+    for tensor in (torch.ones(2, device="meta"), torch.ones(2).to(torch.float8_e4m3fn)):
+        with pytest.raises(CaptureError, match=r"output: a torch.\w+ tensor cannot be compared: "):
+            compare(tensor, tensor)
+
+
+def test_two_values_of_one_name_are_refused():
+    """One of them would not be compared."""
+    from tfport.parity.reference.errors import CaptureError
+
+    for twice in ({"a/b": 1.0, "a": {"b": 2.0}}, {1: 1.0, "1": 2.0}):
+        with pytest.raises(CaptureError, match="two values are called output/"):
+            compare(twice, twice)
+
+
+def test_an_infinite_tolerance_is_refused():
+    """It would let NaN agree with a number."""
+    for wrong in (float("inf"), float("nan"), -1e-3):
+        for option in ("rtol", "atol"):
+            with pytest.raises(ValueError, match=f"{option}="):
+                compare(1.0, 1.0, **{option: wrong})
+
+
+def test_distances_of_large_integers_are_exact():
+    """float64 has no 2**60 + 1."""
+    for a, b, far in (
+        (np.int64(2**60), np.int64(2**60 + 1), 1),
+        (np.uint64(2**64 - 1), np.uint64(2**64 - 3), 2),
+        (np.int64(-(2**63)), np.int64(2**63 - 1), 2**64 - 1),
+        (2**63 - 1, np.uint64(2**63), 1),
+        (np.uint8(200), np.int8(-56), 256),
+    ):
+        (told,) = compare(a, b).tensors
+        assert not told.ok and told.max_abs == float(far)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_wider_dtype_beyond_the_range_of_the_narrower_gives_no_warning():
+    assert status(np.float32(1), np.float64(1e300)) == ["dtype"]
+    assert status(np.float16([1]), np.float32([1e30])) == ["dtype"]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_sparse_tensors_are_their_parts():
+    """torch's sparse tensors, of any layout, under the names of tf.sparse.SparseTensor's parts."""
+    dense = torch.tensor([[0, 2.0], [3.0, 0]])
+    parts = {
+        "indices": np.array([[0, 1], [1, 0]]),
+        "values": np.array([2, 3], "float32"),
+        "dense_shape": np.array([2, 2]),
+    }
+    assert compare(parts, dense.to_sparse()) and compare([parts, dense], (dense.to_sparse_csr(), dense))
+    assert status(parts, dense.T.to_sparse()) == ["equal", "differs", "equal"]
+
+
+def test_lists_of_numbers_keep_their_kind():
+    """A long loss curve is one tensor, at once; lists of several kinds are told apart."""
+    assert [t.shape for t in compare([0.5] * 10**6, np.full(10**6, 0.5))] == [(10**6,)]
+    assert status([1.0, 2], [1.0, 2]) == ["equal", "equal"] and not compare([1.0, 2.0], [1, 2])
+    assert status([True, False], np.array([True, False])) == ["equal"]
+    assert compare([np.float32(1), np.float32(2)], torch.tensor([1.0, 2.0]))

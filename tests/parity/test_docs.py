@@ -71,8 +71,11 @@ def test_every_command_runs(page, project):
 def test_every_option_exists(page):
     from tfport.parity.cli_verify import capture_command, verify_command
     from tfport.parity.pytest_plugin import pytest_addoption
+    from tfport.weights.cli_weights import weights
 
-    known = {option for c in (capture_command, verify_command) for p in c.params for option in p.opts}
+    known = {
+        option for c in (capture_command, verify_command, weights) for p in c.params for option in p.opts
+    }
 
     class Group:
         def addoption(self, name, **how):

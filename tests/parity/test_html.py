@@ -122,10 +122,16 @@ def test_it_says_what_the_table_says(page, faulty):
         and part.first["layer"] == "bn2"
     )
     agreed = [cause["said"] for cause in part.causes if cause["agrees"]]
-    assert agreed and all(said in text for said in agreed)
+    assert (
+        agreed and all(said in text for said in agreed) and "Likely cause: epsilon of bn2: with eps" in text
+    )
     (told,) = json.loads(as_json(faulty))["runs"]
     assert told["not_compared"] and all(line in text for line in told["not_compared"])
     assert all(note in text for note in part.notes)
+    assert told["compared"] and f"Compared: {', '.join(told['compared'])}." in text
+    for layer in told["layers"]:  # in a table too: not all readers have a pointer
+        row = (layer["name"], layer["kind"], layer["how"] or "-", charts.short(layer["max_abs"]))
+        assert " ".join(row) in text
 
 
 def test_every_layer_has_its_cell(page, faulty):
@@ -171,6 +177,30 @@ def test_a_larger_error_is_darker():
         charts.decades([1e-8, 3e-4, 0.0, float("inf"), float("nan")]) == (-8, -3)
         and charts.decades([0.0]) is None
     )
+
+
+def test_what_agrees_has_another_hue_than_what_differs():
+    """A healthy float32 layer is not drawn like a fault because float64 is a thousand million times closer."""
+    rows = [
+        ("float32", [layer("x", 1e-7), layer("y", 1e-7, "differs")], None),
+        ("float64", [layer("x", 1e-16), layer("y", 1e-3, "differs")], None),
+    ]
+    heat = ElementTree.fromstring(charts.heat_map(rows))
+    fills = {
+        (g.get("class"), g.find(f"{SVG}title").text.split("max rel ")[1]): g.find(f"{SVG}rect").get("fill")
+        for g in heat.iter(f"{SVG}g")
+        if g.get("class", "").startswith("cell")
+    }
+    assert len(set(fills.values())) == 4
+
+    def green(fill):
+        red, green, blue = (int(fill[i : i + 2], 16) for i in (1, 3, 5))
+        return green >= max(red, blue)
+
+    assert {kind: green(fill) for (kind, _), fill in fills.items()} == {
+        "cell agrees": True,
+        "cell differs": False,
+    }
 
 
 def test_rows_of_different_layers_share_columns():
@@ -258,7 +288,7 @@ def test_scripts_have_a_page(tmp_path):
     )
     assert status == 1, err
     text = words((tmp_path / "x.html").read_text())
-    assert "disagree" in text and "0.6 instead of 0.5" in text
+    assert "disagree" in text and "0.6 instead of 0.5" in text and "loss 0.5 loss 0.6" in text
 
 
 def test_the_command_writes_it(seeds, tmp_path):

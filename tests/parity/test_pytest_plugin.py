@@ -12,7 +12,7 @@ import pytest
 
 from tests.parity.conftest import PROGRAMS, capture_many
 from tfport.parity.golden import read_golden
-from tfport.parity.recapture import recapture
+from tfport.parity.recapture import joined, recapture
 from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.manifest import digest
 from tfport.parity.verification import Plan
@@ -20,6 +20,8 @@ from tfport.parity.verification import Plan
 EPSILON = ("self.bn2 = nn.BatchNorm2d(8, eps=1e-3", "self.bn2 = nn.BatchNorm2d(8, eps=1e-5")
 
 TESTS = """
+import unittest
+
 import pytest
 
 MARKED = dict(reference="../cnn.py:build", golden="golden/cnn")
@@ -78,6 +80,12 @@ def test_unknown_option(): ...
 def test_no_candidate(): ...
 
 
+class TestOfUnittest(unittest.TestCase):
+    @pytest.mark.parity(**MARKED, candidate="../wrong_torch.py:build", dtype="float32")
+    def test_in_a_test_case(self):
+        raise RuntimeError("the body ran")
+
+
 def test_plain():
     pass
 """
@@ -95,6 +103,7 @@ OUTCOMES = {
     "test_damaged": "failed",
     "test_unknown_option": "failed",
     "test_no_candidate": "failed",
+    "test_in_a_test_case": "failed",
     "test_plain": "passed",
 }
 
@@ -188,6 +197,7 @@ def test_a_failure_is_the_table_of_the_report(ran):
     assert "the body ran" not in failure.text
     assert "output/1" in failure.get("message")
     assert "1 of 2 differ, worst at [1]: nan instead of 2" in told(ran[1]["test_compares"])
+    assert "eps=0.001" in told(ran[1]["test_in_a_test_case"])  # the marker counts in unittest's classes too
 
 
 def test_junit_carries_what_a_ci_sorts_by(ran):
@@ -222,9 +232,13 @@ def test_the_summary_and_the_page(ran, home):
 
 
 def test_a_device_that_is_not_there_is_skipped_in_words(home):
-    done = pytest_run(home, "-rs", "--parity-device", "cpu,cuda", "-k", "test_marked or test_plain", "tests")
-    assert done.returncode == 0, done.stdout
-    assert "2 passed, 1 skipped" in done.stdout
+    asked = "test_marked or test_plain or test_in_a_test_case"
+    done = pytest_run(home, "-rs", "--parity-device", "cpu,cuda", "-k", asked, "tests")
+    assert "1 failed, 2 passed, 1 skipped" in done.stdout, done.stdout
+    done = pytest_run(home, "-rs", "--parity-device", "cuda", "-k", asked, "tests")
+    assert "1 passed, 2 skipped" in done.stdout and done.returncode == 0, done.stdout
+    told = "--parity-device cuda: torch finds no CUDA devices here: nothing was compared there"
+    assert told in done.stdout and "0 of 0 comparisons agree" in done.stdout  # without -rs too
     assert "--parity-device cuda: torch finds no CUDA devices here" in done.stdout
     for wrong in ("gpu", ","):
         done = pytest_run(home, "--parity-device", wrong, "tests")
@@ -244,6 +258,14 @@ def test_without_a_comparison_no_page_is_written(home):
     assert not (home / "none.html").exists()
 
 
+def test_a_page_that_cannot_be_written_is_wrong_usage(home):
+    """Known before the tests run; a folder that is not there is made, as for --junitxml."""
+    done = pytest_run(home, "--parity-html=tests", "-k", "test_plain", "tests")
+    assert done.returncode == 4 and "--parity-html tests: Is a directory" in done.stderr
+    done = pytest_run(home, "--parity-html=new/folder/page.html", "-k", "test_compares", "tests")
+    assert (home / "new" / "folder" / "page.html").stat().st_size > 1000, done.stdout
+
+
 UPDATED = """
 import pytest
 
@@ -258,6 +280,10 @@ def test_again(): ...
 
 @pytest.mark.parity(golden="golden/new", candidate="cnn_torch.py:build")
 def test_shares(): ...
+
+
+@pytest.mark.parity(reference="cnn.py:build", golden="golden/new", dtype="float64")
+def test_wants_more(): ...
 
 
 @pytest.mark.parity(golden="golden/other", candidate="cnn_torch.py:build")
@@ -282,7 +308,8 @@ def state(folder):
 
 def test_the_flag_captures_what_the_tests_name(updated):
     folder, done = updated
-    assert "3 passed" in done.stdout and "1 failed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout and "1 failed" in done.stdout, done.stdout + done.stderr
+    assert [run.get("dtype") for run in read_golden(folder / "golden" / "new").runs] == ["float32", "float64"]
     assert (
         "captured golden/new from cnn.py:build" in done.stdout and done.stdout.count("captured golden") == 1
     )
@@ -295,10 +322,12 @@ def test_without_the_flag_nothing_is_written(updated):
     folder, _ = updated
     before = state(folder / "golden")
     done = pytest_run(folder)
-    assert "3 passed" in done.stdout and "golden/other is no golden folder" in done.stdout, done.stdout
+    assert "4 passed" in done.stdout and "golden/other is no golden folder" in done.stdout, done.stdout
     (folder / "cnn.py").write_text((folder / "cnn.py").read_text() + "# another version\n")
     done = pytest_run(folder, "-k", "test_new", "--parity-html=stale.html")
     assert "1 passed" in done.stdout and state(folder / "golden") == before
+    remark = "golden/new: the golden was captured from another version of cnn.py: --parity-update"
+    assert remark in done.stdout  # though the test passes
     assert "captured from another version of cnn.py" in (folder / "stale.html").read_text()
 
 
@@ -335,3 +364,21 @@ def test_an_update_does_not_drop_training_in_silence(updated, tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CaptureError, match="holds 2 steps of training: name steps, loss and optimizer"):
         recapture(Plan(f"{PROGRAMS / 'cnn.py'}:build"), str(folder))
+
+
+def test_tests_that_share_a_golden_ask_for_it_together():
+    """One capture holds what all of them need; where they contradict each other that is said."""
+    first = Plan("a.py:f", dtypes=("float32",), inputs=["4x3"])
+    assert joined(first, first) == first
+    assert joined(first, Plan("a.py:f", dtypes=(), inputs=(), layers="none")) == first
+    more = joined(
+        first, Plan("a.py:f", dtypes=("float64",), gradients=True, steps=2, loss="mse", layers="all")
+    )
+    assert more.dtypes == ("float32", "float64") and more.gradients and more.inputs == ["4x3"]
+    assert (more.steps, more.loss, more.layers) == (2, "mse", "all")
+    for other, what in (
+        (Plan("b.py:f"), "references, a.py:f and b.py:f"),
+        (Plan("a.py:f", inputs=["2x3"]), r"inputs, \['4x3'\] and \['2x3'\]"),
+    ):
+        with pytest.raises(CaptureError, match=f"name different {what}: give each its own folder"):
+            joined(first, other)

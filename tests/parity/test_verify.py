@@ -131,6 +131,7 @@ def test_what_a_person_types_wrong_is_told(seeds, tmp_path):
         (["--input", "2x3"], "is a captured run, whose inputs and weights are settled"),
         (["--no-calibrate"], "--no-calibrate has no place here"),
         (["--script", "--gradients"], "--gradients has no place here: --script runs both files as they are"),
+        (["--map", "none.toml"], "--map none.toml: no such file"),
         (["--unknown"], "No such option"),
     ):
         status, out, err = tfport("verify", seeds[0], healthy, *words)
@@ -396,6 +397,18 @@ def test_gradients_and_training_are_verified(tmp_path):
 def test_scripts(tmp_path):
     status, out, err = tfport("verify", PROGRAMS / "script.py", "--script")
     assert (status, err) == (0, "") and "agree (15 numbers on 3 lines" in out
+
+
+def test_a_terminal_that_lacks_a_letter(tmp_path):
+    """Names and texts are shown with an escape, and the exit status is that of the comparison."""
+    for name, number in (("a", 0.5), ("b", 0.6)):
+        (tmp_path / f"{name}.py").write_text(
+            f"import sys\nsys.stdout.buffer.write('pr\xe9cision {number}\\n'.encode())\n", "utf-8"
+        )
+    words = ["verify", str(tmp_path / "a.py"), str(tmp_path / "b.py"), "--script"]
+    done = CliRunner(charset="ascii").invoke(commands, words)
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.exception
+    assert r"reference: pr\xe9cision 0.5" in done.stdout
 
 
 def test_scripts_that_differ_or_fail(tmp_path):

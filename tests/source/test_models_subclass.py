@@ -282,3 +282,64 @@ class Net(tf.keras.Model):
 def test_a_layer_that_a_functional_model_uses_stays_a_keras_layer():
     text = HELD.split("class Net")[0] + "i = tf.keras.Input((8, 8, 3))\nm = tf.keras.Model(i, Block()(i))\n"
     assert "class Block(compat.keras.layers.Layer):" in convert_source(text).code
+
+
+HELD_BY_FUNCTION = """
+import tensorflow as tf
+def down(filters):
+    made = tf.keras.Sequential()
+    made.add(tf.keras.layers.Conv2D(filters, 4, strides=2, padding="same", use_bias=False))
+    made.add(tf.keras.layers.BatchNormalization())
+    return made
+def towers():
+    return [down(3), down(4)]
+class Net(tf.keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.first = down(3)
+        self.rest = towers()
+        self.conv = tf.keras.layers.Conv2D(5, 2)
+    def call(self, x, training=False):
+        x = self.first(x, training=training)
+        for layer in self.rest:
+            x = layer(x, training=training)
+        return self.conv(x)
+"""
+
+
+def test_a_class_that_holds_what_a_function_made_computes_what_keras_computes(tmp_path):
+    """A Sequential takes NCHW, and the conversion cannot know that the attribute is one: the class stays Keras'."""
+    ours, made = convert(HELD_BY_FUNCTION, tmp_path, "made")
+    assert "class Net(compat.keras.Model):" in made.code
+    path = tmp_path / "made.py"
+    path.write_text(HELD_BY_FUNCTION)
+    reference, x = load(path, "made").Net(), images(2, 16, 19, 3)
+    reference(x)
+    randomise(reference)
+    reference.save_weights(tmp_path / "m.weights.h5")
+    model = ours.Net()
+    model(torch.as_tensor(x))
+    tfport.load_weights(model, tmp_path / "m.weights.h5")
+    model.eval()
+    agree(reference(x), model(torch.as_tensor(x)), [""])
+
+
+@pytest.mark.parametrize(
+    "value, base",
+    [
+        ("tf.nn.relu", "nn.Module"), ("tf.keras.activations.get('relu')", "nn.Module"), ("lambda v: v * 2", "nn.Module"),
+        ("given", "compat.keras.Model"), ("make()", "compat.keras.Model"), ("given[0]", "compat.keras.Model"),
+    ],
+)  # fmt: skip
+def test_what_an_attribute_calls_is_a_function_or_the_class_stays_keras(value, base):
+    text = f"""
+import tensorflow as tf
+class Net(tf.keras.Model):
+    def __init__(self, given):
+        super().__init__()
+        self.conv = tf.keras.layers.Conv2D(4, 3)
+        self.other = {value}
+    def call(self, x):
+        return self.other(self.conv(x))
+"""
+    assert f"class Net({base}):" in convert_source(text).code

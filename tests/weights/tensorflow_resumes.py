@@ -38,7 +38,9 @@ def model_of(keras):
 
 def train(keras, name, optimizer):
     model = model_of(keras)
+    model.get_layer("a").trainable = not name.startswith("frozen")
     model.compile(optimizer, "mse")
+    scaled = getattr(optimizer, "scale_loss", lambda loss: loss)
     losses, averages = [], []
     for step in range(6):
         if step == 3:
@@ -47,8 +49,9 @@ def train(keras, name, optimizer):
         with tf.GradientTape() as tape:
             out = model(XS[step], training=True)
             loss = tf.reduce_mean((out - YS[step]) ** 2)
+            total = scaled(loss)
         optimizer.apply_gradients(
-            zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+            zip(tape.gradient(total, model.trainable_variables), model.trainable_variables)
         )
         losses.append(float(loss))
     np.savez(
@@ -68,6 +71,25 @@ def save(model, optimizer, name):
     tf.train.Checkpoint(model=model, optimizer=optimizer).write(path(name + "_ck"))
 
 
+def several(keras, make):
+    """Two models in a checkpoint, two steps of one and five of the other, each by an optimizer of its own."""
+    models = {
+        name: keras.Sequential([keras.Input((5,)), keras.layers.Dense(5)])
+        for name in ("generator", "discriminator")
+    }
+    held = dict(models)
+    for (name, model), steps in zip(models.items(), (2, 5)):
+        held[f"{name}_optimizer"] = optimizer = make()
+        for step in range(steps):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((model(XS[step]) - 1) ** 2)
+            optimizer.apply_gradients(
+                zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+            )
+    tf.train.Checkpoint(**held).write(path("several_ck"))
+    np.savez(path("several.npz"), **{name: model.get_weights()[0] for name, model in models.items()})
+
+
 def keras3():
     import keras
 
@@ -80,8 +102,11 @@ def keras3():
         "rmsprop": o.RMSprop(0.01), "rmsprop_momentum": o.RMSprop(0.01, momentum=0.5),
         "rmsprop_centered": o.RMSprop(0.01, momentum=0.5, centered=True), "adagrad": o.Adagrad(0.05),
         "adadelta": o.Adadelta(1.0), "adamax": o.Adamax(0.01), "nadam": o.Nadam(0.01), "ftrl": o.Ftrl(0.05), "lion": o.Lion(0.01), "lamb": o.Lamb(0.01), "adam_ema": o.Adam(0.01, use_ema=True, ema_momentum=0.5),
+        "adam_sums": o.Adam(0.01, gradient_accumulation_steps=2), "frozen_adam": o.Adam(0.01),
+        "scaled_adam": o.LossScaleOptimizer(o.Adam(0.01), initial_scale=8.0, dynamic_growth_steps=2),
     }.items():  # fmt: skip
         train(keras, name, optimizer)
+    several(keras, lambda: o.Adam(0.01))
 
 
 def keras2():
@@ -92,11 +117,12 @@ def keras2():
     for name, optimizer in {
         "adam": o.Adam(0.01, amsgrad=True), "sgd_momentum": o.SGD(0.05, momentum=0.9), "adagrad": o.Adagrad(0.05),
         "rmsprop_centered": o.RMSprop(0.01, momentum=0.5, centered=True), "adadelta": o.Adadelta(1.0), "adamax": o.Adamax(0.01),
-        "ftrl": o.Ftrl(0.05), "adamw": o.AdamW(0.01),
+        "ftrl": o.Ftrl(0.05), "adamw": o.AdamW(0.01), "sgd": o.SGD(0.05), "legacy_nadam": old.Nadam(0.01),
         "legacy_adam": old.Adam(0.01), "legacy_sgd": old.SGD(0.05, momentum=0.9), "legacy_rmsprop": old.RMSprop(0.01),
         "legacy_adagrad": old.Adagrad(0.05), "legacy_adamax": old.Adamax(0.01),
     }.items():  # fmt: skip
         train(tf_keras, name, optimizer)
+    several(tf_keras, lambda: old.Adam(0.01))
 
 
 class WithoutCorrection:
@@ -157,6 +183,26 @@ def v1():
                 losses=losses,
                 **{f"w{i}": w for i, w in enumerate(made)},
             )
+    several_v1()
+
+
+def several_v1():
+    """As `several`, by optimizers that the program named."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x, made = v1.placeholder("float32", (8, 5)), []
+        for scope, name in (("generator", "g_opt"), ("discriminator", "d_opt")):
+            kernel = v1.get_variable(
+                f"{scope}/dense/kernel", initializer=np.eye(5, dtype="f4"), use_resource=False
+            )
+            bias = v1.get_variable(f"{scope}/dense/bias", initializer=np.zeros(5, "f4"), use_resource=False)
+            loss = tf.reduce_mean((x @ kernel + bias - 1) ** 2)
+            made.append(v1.train.AdamOptimizer(0.01, name=name).minimize(loss, var_list=[kernel, bias]))
+        session.run(v1.global_variables_initializer())
+        for op, steps in zip(made, (2, 5)):
+            for step in range(steps):
+                session.run(op, {x: XS[step]})
+        v1.train.Saver().save(session, path("several_v1"), write_meta_graph=False)
 
 
 {"keras3": keras3, "keras2": keras2, "v1": v1}[KIND]()

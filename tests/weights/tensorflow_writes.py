@@ -19,6 +19,9 @@ DTYPES = (
     "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
     "uint64", "complex64", "complex128", "bool", "float8_e5m2", "float8_e4m3fn",
 )  # fmt: skip
+SMALL = {"int4": (-8, 8), "uint4": (0, 16), "int2": (-2, 2), "uint2": (0, 4), "float4_e2m1fn": (0, 4)}
+RARE = ("float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2fnuz", *SMALL)
+"""Dtypes of TensorFlow's later versions, of which no variable is made."""
 NOT_IN_V1 = {"bfloat16", "uint32", "uint64", "float8_e5m2", "float8_e4m3fn"}  # Saver refuses them there
 written = {}
 
@@ -35,6 +38,8 @@ def value(dtype, shape, seed):
     """Random bits, so that NaN, infinities, denormals and negative zeros come along."""
     kind = getattr(tf, dtype, None) or tf.as_dtype(dtype)
     source = np.random.RandomState(seed)
+    if dtype in SMALL:
+        return source.randint(*SMALL[dtype], shape).astype(kind.as_numpy_dtype)
     if dtype == "bool":
         return source.randint(0, 2, shape).astype(bool)
     size = np.dtype(kind.as_numpy_dtype).itemsize
@@ -63,6 +68,7 @@ values = {
         (d, s, shape) for d in DTYPES if known(d) for s, shape in SHAPES.items()
     )
 }
+rare = {f"{d}/{s}": value(d, shape, 3) for d in RARE if known(d) for s, shape in SHAPES.items()}
 
 
 def by_name(name, save, names):
@@ -72,22 +78,35 @@ def by_name(name, save, names):
     save(
         list(names) + ["part/kernel"] * 3,
         [""] * len(names) + ["200 8 {},{}:0,8".format(*row) for row in rows],
-        [tf.constant(values[n]) for n in names] + [tf.constant(part[a : a + n]) for a, n in rows],
+        [tf.constant({**values, **rare}[n]) for n in names] + [tf.constant(part[a : a + n]) for a, n in rows],
     )
-    written[name] = {n: told(values[n]) for n in names}
+    written[name] = {n: told({**values, **rare}[n]) for n in names}
     written[name]["part/kernel"] = told(part)
 
 
 ops = tf.raw_ops
 by_name("by_name", lambda names, slices, held: ops.SaveV2(
-    prefix=path("by_name"), tensor_names=names, shape_and_slices=slices, tensors=held), list(values))  # fmt: skip
+    prefix=path("by_name"), tensor_names=names, shape_and_slices=slices, tensors=held), [*values, *rare])  # fmt: skip
 by_name("v1.ckpt", lambda names, slices, held: ops.SaveSlices(
     filename=path("v1.ckpt"), tensor_names=names, shapes_and_slices=slices, data=held),
     [n for n in values if n.split("/")[0] not in NOT_IN_V1])  # fmt: skip
 
+# The same, by a Saver with sharded=True: a partitioned variable has slices in both files.
+part = np.random.RandomState(2).standard_normal((5, 8)).astype(np.float32)
+for number, (first, count) in enumerate([(0, 2), (2, 3)]):
+    alone = values["float32/cube"] if number else values["int64/one"]
+    ops.SaveSlices(
+        filename=path(f"v1s.ckpt-0000{number}-of-00002"), tensor_names=["part/kernel", f"alone_{number}"],
+        shapes_and_slices=[f"5 8 {first},{count}:0,8", ""], data=[tf.constant(part[first : first + count]), alone],
+    )  # fmt: skip
+written["v1s.ckpt"] = {"part/kernel": told(part), "alone_0": told(values["int64/one"]),
+                       "alone_1": told(values["float32/cube"])}  # fmt: skip
+
 # Objects: a Checkpoint and a SavedModel of the same variables, strings too.
 module = tf.Module()
 module.held = {flat(name): tf.Variable(v) for name, v in values.items()}
+module.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
+module.table.insert(tf.constant(["a", "b"]), tf.constant([3, 4], tf.int64))
 module.text = tf.Variable([b"caf\xc3\xa9", b"", b"a" * 300])
 tf.train.Checkpoint(m=module).write(path("objects"))
 end = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -97,14 +116,15 @@ tf.saved_model.save(module, path("saved"))
 written["saved"] = {f"held/{flat(n)}{end}": told(v) for n, v in values.items()}
 written["saved"]["text" + end] = told(module.text.numpy())
 
-# A frozen graph: each value as a constant.
+# A frozen graph: each value as a constant; TensorFlow makes none of some kinds of float8.
+constants = values | {n: v for n, v in rare.items() if n.split("/")[0] in SMALL}
 with tf.Graph().as_default() as graph:
-    for name, array in values.items():
+    for name, array in constants.items():
         tf.constant(array, name=name)
     few = tf.constant([7, 7, 7, 7], tf.int32, name="repeated")
     with open(path("frozen.pb"), "wb") as file:
         file.write(graph.as_graph_def().SerializeToString())
-written["frozen.pb"] = {name: told(v) for name, v in values.items()}
+written["frozen.pb"] = {name: told(v) for name, v in constants.items()}
 written["frozen.pb"]["repeated"] = told(np.array([7, 7, 7, 7], np.int32))
 
 # Keras' own files: what a layer may hold.

@@ -331,7 +331,7 @@ def test_by_structure_where_no_two_neighbours_could_be_exchanged():
 def test_neighbours_alike_are_not_placed_by_order(scopes):
     module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     found = dense(scopes[0]) | dense(scopes[1])
-    wrong = refused(module, found, "0 and 1, alike in kind and shape, could be exchanged unnoticed", "--map")
+    wrong = refused(module, found, "0 and 1, alike in shape, could be exchanged unnoticed", "--map")
     for target in ("0.weight", "0.bias", "1.weight", "1.bias"):
         assert any(line.startswith(f"missing: {target} ") for line in wrong.problems)
     assert sum(line.startswith("left over") for line in wrong.problems) == 4
@@ -342,7 +342,18 @@ def test_runs_of_layers_that_are_alike_are_not_placed_by_order():
     found = {}
     for at in range(2):
         found |= dense(f"x{at}") | {f"n{at}/gamma": random(4), f"n{at}/beta": random(4)}
-    refused(module, found, "0 and 2, alike in kind", "1 and 3, alike in kind")
+    refused(module, found, "0 and 2, alike in shape", "1 and 3, alike in shape")
+
+
+def test_layers_alike_are_not_placed_by_order_though_another_stands_between_them():
+    """A module defines its layers in any order: the last may be the first that is used."""
+    module = tree(last=nn.Linear(4, 4), mid=nn.Linear(4, 4, bias=False), first=nn.Linear(4, 4))
+    found = dense("x") | {"y/kernel": random(4, 4)} | dense("z")
+    refused(module, found, "missing: last.weight", "last and first, alike in shape", "left over: y/kernel")
+    module, found = tree(a=nn.LayerNorm(4), b=nn.GroupNorm(2, 4)), {}
+    for scope in ("x", "y"):  # the names do not tell which norm is which
+        found |= {f"{scope}/gamma": random(4), f"{scope}/beta": random(4)}
+    refused(module, found, "a and b, alike in shape")
 
 
 def test_one_layers_tensors_from_two_scopes_are_not_put_together():

@@ -201,7 +201,14 @@ def test_a_zip_of_something_else_and_a_zip_bomb(tmp_path):
         read_checkpoint(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(1 << 26))
-    with pytest.raises(WeightsError, match="refused"):
+    with pytest.raises(
+        WeightsError, match=r"model.weights.h5 unpacks to more than 200 times its size: refused"
+    ):
+        read_checkpoint(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b"[" + b"0," * (1 << 24) + b"0]")
+        archive.writestr("model.weights.h5", (FOLDER / "cnn.weights.h5").read_bytes())
+    with pytest.raises(WeightsError, match=r"config.json unpacks to more than 200 times its size: refused"):
         read_checkpoint(path)
 
 

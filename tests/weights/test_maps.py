@@ -26,6 +26,12 @@ class Net(nn.Module):
         self.second = nn.Linear(4, 2)
 
 
+class Single(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+
+
 class Computed(nn.Module):
     def __init__(self):
         super().__init__()
@@ -161,6 +167,17 @@ def test_moving_averages_of_tensorflow_1(net):
     np.testing.assert_array_equal(module.first.bias.detach().numpy(), made["first/bias"] + 1)
     load_weights(module, made | shadow)
     np.testing.assert_array_equal(module.first.bias.detach().numpy(), made["first/bias"])
+    module.first.bias.data.zero_()
+    load_weights(module, shadow, ema=True)  # Saver(average.variables_to_restore()) writes no others
+    np.testing.assert_array_equal(module.first.bias.detach().numpy(), made["first/bias"] + 1)
+    with pytest.raises(WeightsError, match="bias"):
+        load_weights(module, shadow)
+    ck = save(net / "ck", shadow)
+    done = call(ck, "--ema", "--module", f"{net}/net.py:Single", "-o", net / "m.safetensors")
+    assert done.exit_code == 0, done.output
+    assert torch.equal(
+        load_file(net / "m.safetensors")["first.bias"], torch.from_numpy(made["first/bias"] + 1)
+    )
     for wrong, says in (
         (made, "no moving averages"),
         (made | dict(list(shadow.items())[:1]), "some trainable weights"),
@@ -174,3 +191,41 @@ def test_options_about_a_module_need_one(net):
     for option in (["--map", "x.toml"], ["--write-map", "x.toml"], ["--ema"], ["--optimizer"]):
         done = call(ck, *option)
         assert done.exit_code == 2 and "name it with --module" in done.output
+
+
+def test_a_map_shows_what_would_fit_what_is_open(net):
+    """Comments that need their marks taken off: the pattern of each class, the one tensor that fits, or several."""
+    (net / "cnn.py").write_text(
+        "from torch import nn\n\n\nclass Cnn(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.conv1 = nn.Conv2d(1, 4, 3)\n        self.fc1 = nn.Linear(36, 5)\n        self.fc2 = nn.Linear(5, 5)\n"
+        "        self.fc3 = nn.Linear(5, 5)\n"
+    )
+    source = np.random.default_rng(0)
+    shapes = {"a/kernel": (3, 3, 1, 4), "a/bias": (4,), "b/kernel": (36, 5), "b/bias": (5,), "c/kernel": (5, 5), "c/bias": (5,),
+              "d/kernel": (5, 5), "d/bias": (5,)}  # fmt: skip
+    made = {n: source.standard_normal(s).astype("f4") for n, s in shapes.items()}
+    ck, file, module = save(net / "ck", made), net / "map.toml", f"{net}/cnn.py:Cnn"
+    assert call(ck, "--write-map", file, "--module", module).exit_code == 0
+    text = file.read_text()
+    assert (
+        '# fit by pattern and shape: c/kernel, d/kernel\n# [[tensor]]\n# source = \n# target = "fc2.weight"'
+        in text
+    )
+    assert "# fit by pattern and shape: b/bias, c/bias, d/bias" in text
+    settled, lines = {"fc2": "c", "fc3": "d", "fc1": "b"}, []
+    for entry in text.partition("# [[ignore]]")[0].split("\n\n")[2:-1]:
+        rows = [
+            row[2:]
+            for row in entry.splitlines()
+            if row.startswith(("# [[", "# source", "# target", "# pat", "# sizes"))
+        ]
+        _, name, leaf = next(row for row in rows if row.startswith("target")).replace(".", '"').split('"')[:3]
+        source = f'source = "{settled.get(name)}/{leaf.replace("weight", "kernel")}"'
+        lines += [source if row == "source = " else row for row in rows]
+    file.write_text("\n".join(lines))
+    done = call(ck, "-o", net / "m.safetensors", "--module", module, "--map", file)
+    assert done.exit_code == 0, done.output
+    found = load_file(net / "m.safetensors")
+    flat = made["b/kernel"].reshape(9, 4, 5).transpose(2, 1, 0).reshape(5, 36)
+    np.testing.assert_array_equal(found["fc1.weight"].numpy(), flat)
+    np.testing.assert_array_equal(found["fc3.weight"].numpy(), made["d/kernel"].T)

@@ -48,6 +48,24 @@ def test_every_dtype_and_layout_reads_as_it_was_written(matrix, name):
     assert all("/.ATTRIBUTES/" not in key or checkpoint.entries[key].ignored for key in extra), extra
 
 
+@pytest.mark.parametrize("path", ["v1s.ckpt", "v1s.ckpt-00001-of-00002"])
+def test_the_shards_of_a_v1_checkpoint_are_one(matrix, path):
+    """`Saver(sharded=True, write_version=V1)`: by their prefix or by one of them, a variable's slices in both."""
+    folder, files = matrix
+    checkpoint = read_checkpoint(folder / path)
+    assert checkpoint.format == "V1 checkpoint" and set(checkpoint) == set(files["v1s.ckpt"])
+    for key, expected in files["v1s.ckpt"].items():
+        assert bits(checkpoint[key]) == expected, key
+
+
+@pytest.mark.parametrize("name", ["objects", "saved"])
+def test_a_lookup_table_is_no_weight(matrix, name):
+    checkpoint = read_checkpoint(matrix[0] / name)
+    table = [entry for key, entry in checkpoint.entries.items() if "/table-" in key]
+    assert [entry.ignored for entry in table] == ["contents of a lookup table"] * 2
+    assert checkpoint[table[1].key].tolist() in ([3, 4], [4, 3])
+
+
 @pytest.mark.parametrize("name", ["keras.weights.h5", "keras.h5"])
 def test_a_layer_with_every_dtype_reads_as_keras_wrote_it(matrix, name):
     folder, files = matrix

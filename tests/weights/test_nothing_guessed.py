@@ -2,11 +2,12 @@
 
 import h5py
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from test_by_names import dense, holds, random, refused, tree
 from torch import nn
 
-from tfport.weights import load_weights
+from tfport.weights import WeightsError, load_weights
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.cli_weights import weights
 
@@ -44,6 +45,61 @@ def test_a_linear_behind_an_image_whose_inputs_are_the_channels_of_another():
     found = {"one/kernel": random(3, 3, 3, 64), "one/bias": random(64), "two/kernel": random(3, 3, 64, 16),
              "two/bias": random(16)} | dense("aux", 16, 10) | dense("fc", 64, 5)  # fmt: skip
     refused(module, found, "a Linear of 64 inputs after an image of 16 channels")
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize(
+    "up",
+    [
+        nn.ConvTranspose2d(4, 3, 2),
+        nn.Conv2d(4, 3, 3),
+        nn.Conv1d(4, 3, 3),
+        nn.BatchNorm2d(4),
+    ],
+)
+def test_a_linear_before_an_image_made_of_what_it_gives(up, norm):
+    """A generator's Dense and Reshape((3, 3, 4)) give h w c, torch's view(-1, 4, 3, 3) takes c h w."""
+    module = tree(fc=nn.Linear(5, 36), **({"bn": nn.BatchNorm1d(36)} if norm else {}), up=up)
+    found = dense("fc", 5, 36)
+    if norm:
+        found |= {f"bn/{n}": random(36) for n in ("gamma", "beta", "moving_mean", "moving_variance")}
+    refused(module, found, "missing: fc.weight: a Linear of 36 outputs before an image of", "missing: fc.bias: a Linear of 36",
+            "a map gives 'i (h w c) -> (c h w) i'", *(["missing: bn.weight: a Linear"] if norm else []))  # fmt: skip
+
+
+def test_a_linear_before_an_image_of_unknown_width():
+    module = tree(fc=nn.Linear(5, 36, bias=False), up=nn.LazyConv2d(3, 3, bias=False))
+    found = {"fc/kernel": random(5, 36), "up/kernel": random(3, 3, 4, 3)}
+    with pytest.raises(
+        WeightsError, match=r"missing: fc.weight: a Linear of 36 outputs before an image of unknown"
+    ):
+        load_weights(module, found)
+
+
+def test_a_linear_before_an_image_of_its_width_or_before_another_linear_is_decided():
+    """Squeeze and excitation, an MLP between convolutions, the head of a network with a second one behind it."""
+    for module in (
+        tree(fc=nn.Linear(4, 8), up=nn.Conv2d(8, 4, 1)),
+        tree(one=nn.Linear(4, 16), two=nn.Linear(16, 4), conv=nn.Conv2d(4, 4, 3)),
+        tree(one=nn.Linear(4, 16), conv=nn.Conv2d(4, 3, 3), two=nn.Linear(16, 4)),
+        tree(conv=nn.Conv2d(1, 4, 3), fc=nn.Linear(4, 10)),
+    ):
+        found = {}
+        for name, layer in module.items():
+            axes = (1, 0) if isinstance(layer, nn.Linear) else (2, 3, 1, 0)
+            found[f"{name}/kernel"] = random(*layer.weight.permute(axes).shape)
+            found[f"{name}/bias"] = random(*layer.bias.shape)
+        assert len(load_weights(module, found).loaded) == len(found)
+
+
+def test_a_batch_norm_behind_a_flattened_image_is_refused_and_so_is_the_linear_behind_it():
+    module = tree(conv=nn.Conv2d(3, 4, 3), bn=nn.BatchNorm1d(36), fc=nn.Linear(36, 2))
+    found = {"conv/kernel": random(3, 3, 3, 4), "conv/bias": random(4)} | dense("fc", 36, 2)
+    found |= {f"bn/{n}": random(36) for n in ("gamma", "beta", "moving_mean", "moving_variance")}
+    refused(
+        module, found, "missing: bn.weight: a BatchNorm1d of 36 features after an image of 4 channels",
+        "missing: fc.weight: a Linear of 36 inputs after an image of 4 channels", "'(h w c) o -> o (c h w)' with sizes { c = 4 }",
+    )  # fmt: skip
 
 
 def test_kernels_that_theano_flipped_are_refused(tmp_path):

@@ -103,12 +103,12 @@ def test_averages_follow_their_weights_too(tmp_path):
 def test_slots_are_never_taken_for_averages_nor_averages_for_slots(tmp_path):
     """amsgrad's three tensors of each weight are as many as Adam's two and an average."""
     model = Net(*NAMES)
-    amsgrad = keras(tmp_path / "a.keras", NAMES, ["Dense"] * 3, DENSE, [*ADAM, 1, 2, 3])
+    amsgrad = keras(tmp_path / "a.keras", NAMES, ["Dense"] * 3, DENSE, [*ADAM, 101, 202, 303])
     with pytest.raises(WeightsError, match="use_ema was off"):
         load_weights(model, amsgrad, ema=True)
     averaged = keras(tmp_path / "b.keras", NAMES, ["Dense"] * 3, DENSE, [7, 8, 9, *ADAM], use_ema=True)
     numbered = tmp_path / "c.weights.h5"
-    numbered.write_bytes(h5(DENSE, [*ADAM, 1, 2, 3]))
+    numbered.write_bytes(h5(DENSE, [*ADAM, 101, 202, 303]))
     sgd = keras(tmp_path / "d.keras", NAMES, ["Dense"] * 3, DENSE, [7, 8, 9], use_ema=True, name="SGD")
     load_optimizer(torch.optim.Adam(model.parameters(), amsgrad=True), model, amsgrad)
     for path in (averaged, sgd):

@@ -1,10 +1,7 @@
 """Training goes on: three steps in TensorFlow, three in torch, against six in TensorFlow; every optimizer and format."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -44,11 +41,15 @@ EXACT = {
     "rmsprop_centered": lambda p: KERAS.RMSprop(0.01, momentum=0.5, centered=True, params=p),
     "adagrad": lambda p: KERAS.Adagrad(0.05, params=p), "adadelta": lambda p: KERAS.Adadelta(1.0, params=p),
     "adamax": lambda p: KERAS.Adamax(0.01, params=p), "nadam": lambda p: KERAS.Nadam(0.01, params=p),
+    "adam_ema": lambda p: KERAS.Adam(0.01, use_ema=True, ema_momentum=0.5, params=p),
+    "adam_sums": lambda p: KERAS.Adam(0.01, gradient_accumulation_steps=2, params=p),
+    "scaled_adam": lambda p: KERAS.Adam(0.01, params=p), "frozen_adam": lambda p: KERAS.Adam(0.01, params=p),
+    "legacy_nadam": lambda p: KERAS.legacy.Nadam(0.01, params=p),
     "ftrl": lambda p: KERAS.Ftrl(0.05, params=p), "lion": lambda p: KERAS.Lion(0.01, params=p), "lamb": lambda p: KERAS.Lamb(0.01, params=p),
 }  # fmt: skip
 OF_KERAS2 = {
     "adam": "adam_amsgrad", "sgd_momentum": "sgd_momentum", "adagrad": "adagrad", "rmsprop_centered": "rmsprop_centered",
-    "adadelta": "adadelta", "adamax": "adamax", "ftrl": "ftrl", "adamw": "adamw", "legacy_adam": "adam",
+    "adadelta": "adadelta", "adamax": "adamax", "ftrl": "ftrl", "adamw": "adamw", "sgd": "sgd", "legacy_nadam": "legacy_nadam", "legacy_adam": "adam",
     "legacy_sgd": "sgd_momentum", "legacy_adagrad": "adagrad", "legacy_adamax": "adamax", "legacy_rmsprop": "rmsprop",
 }  # fmt: skip
 V1_EXACT = {
@@ -104,30 +105,12 @@ def record(*names):
     return {"version": 1, "models": {"Net": {"kind": "sequential", "layers": layers}}}
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    pytest.importorskip("tensorflow", reason="TensorFlow trains the first steps")
-    folder = tmp_path_factory.mktemp("resume")
-    script = pathlib.Path(__file__).with_name("tensorflow_resumes.py")
-    running = []
-    for kind in ("keras3", "keras2", "v1"):
-        (folder / kind).mkdir()
-        env = {**os.environ, **({"TF_USE_LEGACY_KERAS": "1"} if kind == "keras2" else {})}
-        command = [sys.executable, str(script), str(folder / kind), kind]
-        running.append(
-            subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        )
-    for process in running:
-        told = process.communicate()[1]
-        assert process.returncode == 0, told[-3000:]
-    return folder
-
-
 def resumed(npz, checkpoint, make, model, names, change=lambda optimizer: None):
     """(largest relative error of the losses, of the weights) of steps 4 to 6 in torch, and the report."""
     told = np.load(npz)
     kept = record(*names)
     load_weights(model, checkpoint, record=kept, name="Net")
+    model.a.requires_grad_("frozen" not in str(checkpoint))
     optimizer = make(model.parameters())
     report = load_optimizer(optimizer, model, checkpoint, record=kept, name="Net")
     assert report.iterations == 3 or isinstance(optimizer, optim.SGD)
@@ -171,7 +154,7 @@ def check(kind, name, into, errors):
     assert a < 2e-6 and b < 5e-6, (name, into, a, b)
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", [name for name in EXACT if name != "legacy_nadam"])
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5", "_ck"])
 def test_keras_3_into_kerass_formula(saved, name, ending):
     folder = saved / "keras3"
@@ -236,7 +219,7 @@ def test_what_does_not_fit_is_named_and_changes_nothing(saved):
     model = Net()
     for make, says in (
         (lambda p: optim.SGD(p, 0.1, momentum=0.9), "holds the state of adam, not of sgd"),
-        (lambda p: optim.Adam(p, amsgrad=True), "numbered tensors of adam"),
+        (lambda p: optim.Adam(p, amsgrad=True), "keeps velocity_hat, which the checkpoint lacks"),
         (lambda p: optim.LBFGS(p), "no counterpart"),
     ):
         optimizer = make(model.parameters())

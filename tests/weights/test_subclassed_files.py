@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from tfport.cli import main
 from tfport.weights import load_weights
 
-PROGRAMS = 24
+PROGRAMS = 28
 HEAD = """
 import tensorflow as tf
 from tensorflow.keras import layers
@@ -59,13 +59,35 @@ class Inside(tf.keras.Model):
         return self.box(self.mid(self.alpha(self.zed(x))))
 
 
+class Down(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.wide = layers.Dense(4)
+        self.short = tf.keras.Sequential()
+        self.short.add(layers.Dense(4))
+        self.short.add(layers.LayerNormalization())
+
+    def call(self, x):
+        return self.short(x) + self.wide(x)
+
+
+def blocks(count):
+    made = tf.keras.Sequential()
+    made.add(Down())
+    for _ in range(1, count):
+        made.add(Plain())
+    made.add(Down())
+    return made
+
+
 class Net(tf.keras.Model):
     def __init__(self):
         super().__init__()
 """
 NAMES = ["a", "b", "hid", "kay", "mid", "out", "q", "zed", "layer1", "enc_1", "_priv", "Wide", "norm", "last"]
 KINDS = ["layers.Dense(4)", "layers.LayerNormalization()", "layers.Dense(4)", "Plain()", "Listed()", "Inside()",
-         "tf.keras.Sequential([layers.Dense(4), layers.LayerNormalization(), layers.Dense(4)])"]  # fmt: skip
+         "tf.keras.Sequential([layers.Dense(4), layers.LayerNormalization(), layers.Dense(4)])",
+         "tf.keras.Sequential([Plain(), Listed(), Plain()])", "blocks(2)"]  # fmt: skip
 WRITE = """
 import importlib, sys
 import numpy as np

@@ -39,9 +39,9 @@ def test_a_list_as_json():
     rows = {row["name"]: row for row in found["tensors"]}
     assert rows["bfloat16/five"] | {"layer": "", "variable": ""} == {
         "name": "bfloat16/five", "shape": [2, 1, 3, 2, 2], "dtype": "bfloat16", "bytes": 48, "layer": "", "variable": "",
-        "ignored": "",
+        "ignored": "", "written_as": "bfloat16/five",
     }  # fmt: skip
-    assert rows["text"]["bytes"] is None
+    assert rows["text"]["bytes"] is None and rows["text"]["written_as"] is None
 
 
 def test_without_a_module_tensors_keep_tensorflows_names_and_layouts(tmp_path):

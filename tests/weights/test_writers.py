@@ -168,6 +168,31 @@ def test_a_view_in_any_strides_and_a_cast_after_a_cast(tmp_path):
 # ---------------------------------------------------------------- --diff
 
 
+def test_float64_is_rounded_to_bfloat16_once():
+    """By way of float32 a number just beside a tie would fall on it."""
+    source = np.random.default_rng(3)
+    bits = source.integers(0, 1 << 16, 4000, np.uint16)
+    low = np.sort(bits & 0x7F7F).view(ml_dtypes.bfloat16).astype(np.float64)
+    high = (np.sort(bits & 0x7F7F) + np.uint16(1)).view(ml_dtypes.bfloat16).astype(np.float64)
+    finite = np.isfinite(high)
+    low, high = low[finite], high[finite]
+    ties = low + (high - low) / 2
+    even = np.where(low.astype(ml_dtypes.bfloat16).view(np.uint16) % 2 == 0, low, high)
+    for sign in (1, -1):
+        for values, nearest in (
+            (ties, even), (np.nextafter(ties, 0), low), (np.nextafter(ties, np.inf), high), (low, low),
+        ):  # fmt: skip
+            tensor = Tensor(values.shape, "float64", lambda v=sign * values: v)
+            found = cast("w", tensor, "bfloat16").array()
+            np.testing.assert_array_equal(found.astype(np.float64), sign * nearest)
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-320, 5e-41])
+    found = cast("w", Tensor(special.shape, "float64", lambda: special), "bfloat16").array()
+    wanted = special.astype(ml_dtypes.bfloat16)
+    assert found.view(np.uint16).tolist() == wanted.view(np.uint16).tolist()
+    with pytest.raises(WeightsError, match="beyond bfloat16"):
+        cast("w", Tensor((1,), "float64", lambda: np.array([1e300])), "bfloat16").array()
+
+
 def test_the_same_weights_in_two_formats_are_equal(tmp_path):
     done = call("--diff", FOLDER / "cnn.keras", FOLDER / "cnn.weights.h5")
     assert done.exit_code == 0 and "14 of 14 tensors are equal, bit for bit" in done.output

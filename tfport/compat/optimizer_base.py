@@ -25,6 +25,39 @@ def scalar(value: Any, dtype: torch.dtype) -> torch.Tensor:
     return torch.as_tensor(float(value), dtype=torch.float32).to(dtype)
 
 
+def dense(grad: torch.Tensor) -> torch.Tensor:
+    """A gradient with all its elements. One of ``nn.Embedding(sparse=True)`` that may name a row twice carries along
+    ``occurrences``, itself: Keras 3 squares it before the rows are added up."""
+    if not grad.is_sparse:
+        return grad
+    made = grad.to_dense()
+    if not grad.is_coalesced():
+        made.occurrences = grad  # type: ignore[attr-defined]
+    return made
+
+
+def _summed(grad: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """A function of the elements; of each occurrence of a row, then added up, where rows occur twice."""
+    held = getattr(grad, "occurrences", None)
+    if held is None:
+        return function(grad)
+    return torch.sparse_coo_tensor(
+        held._indices(), function(held._values()), held.shape, check_invariants=False
+    ).to_dense()
+
+
+def squared(grads: Tensors) -> Tensors:
+    """The squares of gradients, as Keras 3 takes them (see `dense`); the caller may change them in place."""
+    if not any(hasattr(g, "occurrences") for g in grads):
+        return list(torch._foreach_mul(grads, grads))
+    return [_summed(g, torch.square) for g in grads]
+
+
+def magnitudes(grads: Tensors) -> Tensors:
+    """The absolute values of gradients, as Keras 3 takes them."""
+    return [_summed(g, torch.abs) for g in grads]
+
+
 class Deferred(torch.optim.Optimizer):
     """An optimiser whose parameters may come later.
 
@@ -140,7 +173,7 @@ class Deferred(torch.optim.Optimizer):
         found: dict[tuple[int, torch.dtype], tuple[Tensors, Tensors]] = {}
         for grad, variable in zip(grads, variables, strict=True):
             g, v = found.setdefault((group_of[id(variable)], variable.dtype), ([], []))
-            g.append(grad.to_dense() if grad.is_sparse else grad)
+            g.append(dense(grad))
             v.append(variable)
         return [(self.param_groups[i]["lr"], dtype, g, v) for (i, dtype), (g, v) in found.items()]
 

@@ -24,6 +24,8 @@ class V1Optimizer(Deferred):
     ``zero_grad``/``backward``/``step`` work as well.
     """
 
+    _by_rows = True  # an embedding's sparse gradient updates its rows alone, with their slots
+
     GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
 
     def __init__(self, learning_rate: Any, name: str, params: Iterable[Any] | None = None) -> None:
@@ -82,6 +84,32 @@ class V1Optimizer(Deferred):
         self._apply([g for g, _ in present], [v for _, v in present])
         if global_step is not None:
             global_step.add_(1)
+
+    def _apply(self, grads: Tensors, variables: Tensors) -> None:
+        pairs = list(zip(grads, variables, strict=True))
+        rows = [(g, v) for g, v in pairs if g.is_sparse and self._by_rows]
+        if not rows:
+            return super()._apply(grads, variables)
+        self._refresh_rate()
+        rates = {id(p): group["lr"] for group in self.param_groups for p in group["params"]}
+        for grad, variable in rows:
+            self._update_rows(grad.coalesce(), variable, rates[id(variable)].cpu().to(variable.dtype))
+        rest = [(g, v) for g, v in pairs if not g.is_sparse]
+        if rest:
+            return super()._apply([g for g, _ in rest], [v for _, v in rest])
+        self._count.add_(1)
+
+    def _update_rows(self, grad: torch.Tensor, variable: torch.Tensor, rate: torch.Tensor) -> None:
+        """Update the rows that a coalesced gradient names, as TensorFlow's SparseApply kernels do; others stay, with
+        their slots."""
+        rows = grad.indices()[0]
+        part = variable.detach()[rows]
+        slots = {name: self._slot(name, variable) for name in self.slots}
+        self.state[part] = {name: whole[rows] for name, whole in slots.items()}
+        self._update([grad.values().to(variable.dtype)], [part], rate, variable.dtype)
+        variable.index_copy_(0, rows, part)
+        for name, changed in self.state.pop(part).items():
+            slots[name].index_copy_(0, rows, changed)
 
     def get_slot_names(self) -> list[str]:
         """The names of the state tensors."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "reference"
-PACKAGE = "tfport.parity.reference"
+ALSO = (Path(__file__).parent.parent / "programs.py",)
+"""Modules from elsewhere that the reference imports."""
 NUMPY = """
 try:
     import numpy as np
@@ -34,7 +35,7 @@ class BundleError(Exception):
 @functools.cache
 def script() -> str:
     """The source of the single file."""
-    return join({path.stem: path.read_text("utf-8") for path in FOLDER.glob("*.py")})
+    return join({path.stem: path.read_text("utf-8") for path in (*FOLDER.glob("*.py"), *ALSO)})
 
 
 @contextlib.contextmanager
@@ -139,10 +140,10 @@ def take_apart(name: str, source: str) -> Module:
 def _take_import(module: Module, node: ast.Import | ast.ImportFrom) -> None:
     where = f"{module.name}, line {node.lineno}"
     source = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
-    if source.startswith(PACKAGE + ".") and isinstance(node, ast.ImportFrom) and not node.level:
+    if source.startswith("tfport.") and isinstance(node, ast.ImportFrom) and not node.level:
         if any(alias.asname or alias.name == "*" for alias in node.names):
             raise BundleError(f"{where}: names are imported by name, and keep it")
-        other = source[len(PACKAGE) + 1 :]
+        other = source.rpartition(".")[2]
         module.modules.append(other)
         module.internal += [(other, alias.name) for alias in node.names]
         return

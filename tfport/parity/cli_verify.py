@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import sys
@@ -24,7 +26,7 @@ CAPTURED = {
 """Options that a golden folder has settled when it was captured."""
 UNSCRIPTED = CAPTURED | {
     "dtype": "--dtype", "device": "--device", "layers": "--layers", "tensors": "--tensor", "steps": "--steps",
-    "gradients": "--gradients", "call_args": "--call-args",
+    "gradients": "--gradients", "call_args": "--call-args", "map": "--map",
 }  # fmt: skip
 """Options that say nothing about two scripts."""
 STEPPED = {
@@ -99,12 +101,11 @@ def _refuse(options: Mapping[str, str], why: str) -> None:
 
 def _write_html(done: Verification, path: str) -> None:
     from tfport.parity.html import write_html
-    from tfport.parity.reference.errors import CaptureError
 
     try:
         write_html(done, path)
     except OSError as error:
-        raise CaptureError(f"--html {path}: {error.strerror}") from None
+        _fail(OSError(f"--html {path}: {error.strerror}"))
 
 
 def _write_script(path: str, update: bool) -> None:
@@ -121,6 +122,12 @@ def _write_script(path: str, update: bool) -> None:
     except OSError as error:
         return _fail(OSError(f"--script {path}: {error.strerror}"))
     click.echo(f"wrote {path}: python {path} REFERENCE -o GOLDEN")
+
+
+def _interrupted(told: str) -> None:
+    """Ends as programs do that Ctrl-C ended: 1 would say that something disagreed."""
+    click.echo(f"tfport: interrupted: {told}", err=True)
+    sys.exit(130)
 
 
 def _fail(error: Exception) -> None:
@@ -162,8 +169,10 @@ def capture_command(
     plan = Plan(reference, dtypes=_listed(dtype, "--dtype", ", ".join(DTYPES)), **options)
     try:
         made = run_capture(plan, output, update=update)
-    except CaptureError as error:
+    except (CaptureError, OSError) as error:  # the latter of a temporary folder that is full or not there
         return _fail(error)
+    except KeyboardInterrupt:
+        return _interrupted(f"{output} was not written")
     size = sum(path.stat().st_size for path in made.folder.iterdir())
     for run in made.runs:
         layers = f", {len(run['layers'])} layers" if run.get("layers") else ""
@@ -192,6 +201,9 @@ def capture_command(
     show_default=True,
     help="Compare the layers: for information (auto), as a condition that each of them meets (all), not (none).",
 )
+@click.option("--map", "map", metavar="FILE.toml",
+              help="Which tensor of the weights becomes which parameter of a port without a conversion's record, as "
+              "`tfport weights --write-map` writes it.")  # fmt: skip
 @click.option("--script", is_flag=True, help="Run both files as scripts and compare what they print.")
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True)
 @click.option("--html", metavar="FILE", help="Write the result as one HTML page too.")
@@ -217,23 +229,26 @@ def verify_command(
     from tfport.parity.verification import Plan, kind_of, verify, verify_scripts
 
     for name in ("rtol", "atol"):
-        if options[name] is not None and not options[name] >= 0:
-            raise click.UsageError(f"--{name} {options[name]}: a tolerance is a number of at least 0")
+        if options[name] is not None and not 0 <= options[name] < float("inf"):
+            raise click.UsageError(f"--{name} {options[name]}: a tolerance is a finite number of at least 0")
     _check(options)
     if script:
         _refuse(UNSCRIPTED, "--script runs both files as they are and compares what they print")
     elif kind_of(reference) == "golden":
         _refuse(CAPTURED, f"{reference} is a captured run, whose inputs and weights are settled")
+    if html and (os.path.isdir(html) or not os.path.isdir(os.path.dirname(os.path.abspath(html)))):
+        code = errno.EISDIR if os.path.isdir(html) else errno.ENOENT  # known before the run, not after it
+        return _fail(OSError(f"--html {html}: {os.strerror(code)}"))
     devices = _listed(device, "--device", "cpu, cuda, cuda:N")
     plan = Plan(
         reference, candidate, dtypes=_listed(dtype, "--dtype", ", ".join(DTYPES)), devices=devices, **options
     )
     try:
         done = verify_scripts(reference, candidate, plan) if script else verify(plan)
-        if html:
-            _write_html(done, html)
-    except CaptureError as error:
+    except (CaptureError, OSError) as error:  # the latter of a temporary folder that is full or not there
         return _fail(error)
+    except KeyboardInterrupt:
+        return _interrupted("not everything was compared")
     if form == "json":
         from tfport.parity.report import as_json
 
@@ -243,5 +258,9 @@ def verify_command(
 
         from tfport.parity.report import print_table
 
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names that the terminal's encoding lacks
+            sys.stdout.reconfigure(errors="backslashreplace")
         print_table(done, Console(width=None if sys.stdout.isatty() else 160, highlight=False))
+    if html:
+        _write_html(done, html)
     sys.exit(done.exit_status)

@@ -132,8 +132,8 @@ def compare(
     that is neither a number, a tensor, a string nor None, ValueError for a negative tolerance.
     """
     for option, tolerance in (("rtol", rtol), ("atol", atol)):
-        if tolerance is not None and not tolerance >= 0:
-            raise ValueError(f"{option}={tolerance}: a tolerance is a number of at least 0")
+        if tolerance is not None and not 0 <= tolerance < float("inf"):
+            raise ValueError(f"{option}={tolerance}: a tolerance is a finite number of at least 0")
     wanted, given = _named(reference), _named(candidate)
     result = Comparison()
     for name, value in wanted.items():
@@ -178,6 +178,10 @@ def compare_values(
     """
     a, b = reference.array, candidate.array
     result = TensorComparison(name, "equal", "", a.shape, reference.dtype, b.shape, candidate.dtype)
+    if "none" in (reference.dtype, candidate.dtype) and reference.dtype != candidate.dtype:
+        result.status = "missing" if candidate.dtype == "none" else "extra"
+        result.reason = f"{_kind_of(candidate)} instead of {_kind_of(reference)}"
+        return result
     if a.shape != b.shape:
         result.status, result.reason = "shape", f"shape {list(b.shape)} instead of {list(a.shape)}"
         return result
@@ -201,6 +205,10 @@ def compare_values(
         also = f"; {result.reason}" if result.reason else ""
         result.status, result.reason = "dtype", drift + also
     return result
+
+
+def _kind_of(value: Value) -> str:
+    return "None" if value.dtype == "none" else f"{value.dtype} {list(value.array.shape)}"
 
 
 def _drift(reference: Value, candidate: Value) -> str:
@@ -238,14 +246,10 @@ def _exact(result: TensorComparison, a: np.ndarray, b: np.ndarray) -> None:
         wrong = np.asarray(p != q)
         count = int(np.count_nonzero(wrong))
         result.differing += count
-        gap = wrong.astype(np.float64)
-        if count and numeric:
-            gap = np.where(
-                wrong,
-                np.maximum(np.abs(p.astype(np.float64) - q.astype(np.float64)), np.finfo(float).tiny),
-                0.0,
-            )
-        if count and float(gap.max()) > far:
+        if not count:
+            continue
+        gap = _integer_gaps(p, q) if numeric else wrong
+        if float(gap.max()) > far:
             far, at = float(gap.max()), start + int(gap.argmax())
     if numeric:
         result.scale = scale_of(a).largest
@@ -256,6 +260,16 @@ def _exact(result: TensorComparison, a: np.ndarray, b: np.ndarray) -> None:
         result.max_abs = far
         result.max_rel = far / result.scale if result.scale else float("inf")
     _say(result)
+
+
+def _integer_gaps(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """|p - q| of integers or booleans, exactly: as uint64, beyond which there is only int64 against large uint64."""
+    if np.uint64 in (p.dtype, q.dtype) and p.dtype != q.dtype:
+        p, q = p.astype(object), q.astype(object)
+        return np.abs(p - q).astype(np.float64)  # type: ignore[no-any-return]
+    wide = np.uint64 if p.dtype == np.uint64 else np.int64
+    p, q = p.astype(wide), q.astype(wide)
+    return (np.maximum(p, q) - np.minimum(p, q)).view(np.uint64)
 
 
 def _close(

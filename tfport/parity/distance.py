@@ -74,9 +74,10 @@ def scale_of(a: np.ndarray) -> Scale:
 def _extent(a: np.ndarray, below: float) -> float:
     """The largest finite |value| under `below`; 0 where there is none."""
     largest = 0.0
+    wide = {"c": np.dtype("complex128"), "f": a.dtype}.get(a.dtype.kind, np.dtype("float64"))
     for _, (part,) in pieces(a):
         with np.errstate(all="ignore"):
-            sizes = np.abs(part.astype(np.float64) if part.dtype.kind in "biu" else part)
+            sizes = np.abs(part.astype(wide, copy=False))
         top = float(sizes.max())
         if not top < below or not math.isfinite(top):
             sizes = sizes[np.isfinite(sizes) & (sizes < below)]
@@ -88,7 +89,8 @@ def _extent(a: np.ndarray, below: float) -> float:
 def measure(
     a: np.ndarray, b: np.ndarray, limit: float, scale: Scale, *, dtype: str = "", detail: bool = True
 ) -> Distance:
-    """Compares floating or complex arrays of one shape. NaN equals NaN, an infinity its like, and nothing else.
+    """Compares floating or complex arrays of one shape. NaN equals NaN, an infinity its like, and nothing else;
+    of complex numbers both parts do.
 
     `limit` is the largest difference that agrees, for the elements that `scale.largest` belongs to. With
     `detail` also cosine, signal-to-noise and, where `dtype` names a real floating type, units of the last place.
@@ -105,8 +107,11 @@ def measure(
             clean = bool(np.isfinite(gap.sum()))
             if not clean:
                 finite = np.isfinite(x) & np.isfinite(y)
-                same = (x == y) | (np.isnan(x) & np.isnan(y))
-                gap = np.where(same, 0.0, np.where(finite, gap, np.inf))
+                gap = (
+                    np.hypot(_gaps(x.real, y.real), _gaps(x.imag, y.imag))
+                    if x.dtype.kind == "c"
+                    else _gaps(x, y)
+                )
             judged = gap
             if scale.constant:
                 judged = np.where(np.abs(x) > scale.above, gap * (scale.largest / scale.constant), gap)
@@ -124,6 +129,13 @@ def measure(
         found.cosine, found.snr = sums.cosine(), sums.snr()
     found.ulp = units if units is not None and units.count else None
     return found
+
+
+def _gaps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Distances of real numbers: none between two NaN or one infinity, infinite where only one side is finite."""
+    same = (x == y) | (np.isnan(x) & np.isnan(y))
+    finite = np.isfinite(x) & np.isfinite(y)
+    return np.where(same, 0.0, np.where(finite, np.abs(y - x), np.inf))
 
 
 class _Sums:
@@ -246,5 +258,6 @@ def _ordinals(v: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "bfloat16":
         bits = (np.ascontiguousarray(v, np.float32).view(np.uint32) >> 16).astype(np.uint16).view(np.int16)
     else:
-        bits = np.ascontiguousarray(v, dtype).view(f"i{WIDTHS[dtype] // 8}")
+        with np.errstate(over="ignore"):  # of a wider dtype: infinity is its place among the ordinals
+            bits = np.ascontiguousarray(v, dtype).view(f"i{WIDTHS[dtype] // 8}")
     return np.where(bits < 0, np.iinfo(bits.dtype).min - bits, bits)

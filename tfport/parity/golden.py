@@ -113,6 +113,50 @@ class Tensors(Mapping[str, Value]):
         return len(self._entries) + len(self._same)
 
 
+FORM: dict[str, Any] = {
+    "target": str, "source_sha256": str, "seed": int, "call_args": str, "versions": dict, "sha256": dict, "runs": list,
+}  # fmt: skip
+RUN: dict[str, Any] = {
+    "dtype": str, "kind": str, "tensors": str, "pass_inputs": str, "notes": list, "inputs": list, "outputs": list,
+    "weights": dict | None, "layers": list, "wander": dict, "depth": dict, "gradients": dict | None,
+    "training": dict | None,
+}  # fmt: skip
+"""The entries of a manifest and of each of its runs that this side reads, with their types."""
+
+
+def _misformed(manifest: Mapping[str, Any]) -> str | None:
+    """The first entry that is not there or of another type, in words; None where all is as captures write it."""
+    places = [("", manifest, FORM)]
+    if isinstance(manifest.get("runs"), list):
+        places += [(f"runs[{i}].", run, RUN) for i, run in enumerate(manifest["runs"])]
+    for place, told, form in places:
+        if not isinstance(told, dict):
+            return f"{place[:-1]} is {told!r}"
+        for name, kind in form.items():
+            if name not in told or not isinstance(told[name], kind):
+                return f"{place}{name} is {told[name]!r:.40}" if name in told else f"{place}{name} is missing"
+    for i, run in enumerate(manifest["runs"]):
+        for j, told in enumerate(run["inputs"]):
+            if not isinstance(told, dict) or not {"tensor", "name"} <= set(told):
+                return f"runs[{i}].inputs[{j}] is {told!r:.40}"
+        for file in (run["tensors"], (run["weights"] or {"file": run["tensors"]}).get("file")):
+            if file not in manifest["sha256"]:
+                return f"runs[{i}] names the file {file!r:.60}, of which there is no checksum"
+    return None
+
+
+LFS = b"version https://git-lfs.github.com/spec/"
+
+
+def _fetched(path: Path) -> None:
+    """Raises CaptureError where a file is the pointer that Git LFS leaves in its place."""
+    with path.open("rb") as file:
+        if file.read(len(LFS)) == LFS:
+            raise CaptureError(
+                f"{path} is not here but in Git LFS: git lfs pull (in a CI, check out with lfs: true)"
+            )
+
+
 def read_golden(folder: str | Path) -> Golden:
     """Opens a golden folder and checks every file; raises CaptureError on anything missing or altered."""
     folder = Path(folder)
@@ -121,6 +165,7 @@ def read_golden(folder: str | Path) -> Golden:
         raise CaptureError(
             f"{folder} is no golden folder: it has no manifest.json (tfport capture makes one)"
         )
+    _fetched(path)
     try:
         manifest = json.loads(path.read_text("utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
@@ -134,9 +179,13 @@ def read_golden(folder: str | Path) -> Golden:
         )
     if manifest.get("digest") != digest(manifest):
         raise CaptureError(f"{path} is not what was captured (its digest differs): capture again")
+    wrong = _misformed(manifest)
+    if wrong:
+        raise CaptureError(f"{path} is not as this tfport writes it ({wrong}): capture again")
     for name, expected in manifest["sha256"].items():
         if not (folder / name).is_file():
             raise CaptureError(f"{folder / name} is missing: capture again")
+        _fetched(folder / name)
         if sha256(folder / name) != expected:
             raise CaptureError(f"{folder / name} is not what was captured (checksum differs): capture again")
     if not manifest.get("runs"):

@@ -7,6 +7,7 @@ layers takes about 200 KB; plotly's script alone, inlined, would take 4.6 MB in 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -31,7 +32,18 @@ def write_html(done: Verification | Sequence[Verification], path: str | Path) ->
     from tfport.parity.report import as_json
 
     several = [done] if not isinstance(done, Sequence) else done
-    Path(path).write_text(render([json.loads(as_json(one)) for one in several]), "utf-8")
+    save(render([json.loads(as_json(one)) for one in several]), path)
+
+
+def save(page: str, path: str | Path) -> None:
+    """Writes a page; raises OSError when it cannot be written, and then leaves no half of it."""
+    path = Path(path)
+    try:
+        path.write_text(page, "utf-8", "backslashreplace")
+    except OSError:
+        if path.is_file():
+            path.unlink(missing_ok=True)
+        raise
 
 
 def render(results: Sequence[Mapping[str, Any]]) -> str:
@@ -50,6 +62,7 @@ def _template() -> Any:
     )
     environment.filters["short"] = charts.short
     environment.filters["allowed"] = _allowed
+    environment.filters["ulp"] = _ulp
     return environment.from_string(source)
 
 
@@ -59,6 +72,13 @@ def _allowed(t: Mapping[str, Any]) -> str:
     if not limit:
         return "exact"
     return charts.short(limit / scale) if scale else f"{charts.short(limit)} abs"
+
+
+def _ulp(t: Mapping[str, Any]) -> str:
+    """Units in the last place that half, 99 % and all of the elements do not exceed; a dash where there are none."""
+    told = t.get("ulp") or {}
+    values = [charts.number(value) for value in told.values()]
+    return "/".join(f"{value:.0f}" if value < 1e5 else f"{value:.0e}" for value in values) or "-"
 
 
 def _view(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,22 +99,41 @@ def _view(result: Mapping[str, Any]) -> dict[str, Any]:
 def _run(run: Mapping[str, Any]) -> dict[str, Any]:
     tensors = sorted(run["tensors"], key=_badness, reverse=True)
     shown = [t for i, t in enumerate(tensors) if i < ROWS or not t["ok"]]
-    training = run.get("training")
-    causes = [*(run.get("causes") or []), *((training or {}).get("causes") or [])]
+    fits, tried = _causes(run.get("causes"))
+    reasons: dict[str, list[str]] = {}
+    for t in tensors:
+        if t["why"] not in ("", "exact"):
+            reasons.setdefault(t["why"], []).append(t["name"])
     return {
         "title": f"{run['dtype']} {run['device']}",
         "run": run,
         "layers": list(run.get("layers") or []),
+        "counts": Counter(layer["status"] for layer in run.get("layers") or []),
+        "allowed": [(why, names[:3], len(names) - 3) for why, names in reasons.items()],
         "tensors": shown,
         "more": len(tensors) - len(shown),
         "worst": [view for view in map(_histogram, tensors[:HISTOGRAMS]) if view],
         "first": run.get("first"),
-        "causes": [cause["said"] for cause in causes if cause["agrees"]],
-        "tried": list(dict.fromkeys(cause["cause"] for cause in causes if not cause["agrees"])),
+        "causes": fits,
+        "tried": tried,
         "gradients": _gradients(run.get("gradients")),
-        "training": _training(training),
+        "training": _training(run.get("training")),
+        "compared": list(run.get("compared") or []),
         "not_compared": list(run.get("not_compared") or []),
     }
+
+
+def _causes(told: Sequence[Mapping[str, Any]] | None) -> tuple[list[tuple[str, str]], list[str]]:
+    """((what it is, what was said) of each cause that made the port agree, what was tried without success)."""
+    fits: dict[tuple[str, str], None] = {}
+    tried: dict[str, None] = {}
+    for cause in told or []:
+        if cause["agrees"]:
+            what = f"{cause['cause']} of {cause['layer']}" if cause.get("layer") else cause["cause"]
+            fits[what, cause["said"]] = None
+        else:
+            tried[cause["cause"]] = None
+    return list(fits), list(tried)
 
 
 def _badness(t: Mapping[str, Any]) -> tuple[bool, float]:
@@ -139,6 +178,7 @@ def _training(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if told is None:
         return None
     view: dict[str, Any] = {"told": told, "drawing": None, "said": [], "steps": []}
+    view["causes"], view["tried"] = _causes(told.get("causes"))
     losses, left = told.get("losses"), told.get("left")
     if losses:
         at = left["step"] if left else None

@@ -16,7 +16,9 @@ from typing import Any
 from markupsafe import Markup, escape
 
 PALETTE = ("#fff7d6", "#fbd38a", "#f08c5a", "#c83e5e", "#6a1a64", "#1d0b36")
-"""From no error to a large one; lightness falls all the way, so that it reads without colour too."""
+"""From no error to a large one, of layers that differ; lightness falls all the way, so that it reads without colour too."""
+CALM = ("#eef7f4", "#b9dfd3", "#7cc1ae", "#3f9b86", "#1d6f5f", "#0e463c")
+"""The same of layers that agree: what rounding does in float32 is not to look like a fault beside float64."""
 POINTS = 1500
 """Points of a curve; of a longer one, evenly spaced points are drawn, the first and the last among them."""
 
@@ -36,11 +38,11 @@ def short(x: Any) -> str:
     return f"{value:.3g}" if 1e-3 <= abs(value) < 1e5 else f"{value:.2e}"
 
 
-def colour(t: float) -> str:
+def colour(t: float, palette: Sequence[str] = PALETTE) -> str:
     """The palette at `t` between 0 and 1."""
-    at = min(max(t, 0.0), 1.0) * (len(PALETTE) - 1)
-    low = min(int(at), len(PALETTE) - 2)
-    ends = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in PALETTE[low : low + 2]]
+    at = min(max(t, 0.0), 1.0) * (len(palette) - 1)
+    low = min(int(at), len(palette) - 2)
+    ends = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in palette[low : low + 2]]
     return "#" + "".join(f"{round(a + (b - a) * (at - low)):02x}" for a, b in zip(*ends))
 
 
@@ -57,7 +59,8 @@ Row = tuple[str, Sequence[Mapping[str, Any]], str | None]
 
 
 def heat_map(rows: Sequence[Row]) -> Markup:
-    """Rows (`float32 cpu`) of layers in the order of their calls; colour is log10 of the relative error.
+    """Rows (`float32 cpu`) of layers in the order of their calls; the shade is log10 of the relative error, the hue
+    whether the layer agrees.
 
     A layer is a dict with name, kind, status (`agrees`, `differs`, `not compared`), max_rel and reason. Layers that
     were not compared are hatched, those that differ have a frame and a cross: neither is said by colour alone.
@@ -99,7 +102,7 @@ def heat_map(rows: Sequence[Row]) -> Markup:
     parts.append(Markup("</g>"))
     legend, right = _legend(scale, left, bottom + 16)
     slanted = 80 if labelled else 0  # the last label leans out
-    return _svg(max(width + slanted, right), bottom + 52, "Error of every layer", *parts, legend)
+    return _svg(max(width + slanted, right), bottom + 64, "Error of every layer", *parts, legend)
 
 
 def _keys(layers: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
@@ -135,14 +138,15 @@ def _cell(
         told += ", the first that differs on equal inputs"
     if layer.get("reason"):
         told += f"; {layer['reason']}"
+    palette = PALETTE if status == "differs" else CALM
     if status == "not compared":
         fill = "url(#hatch)"
     elif scale is None or error == 0 or math.isnan(error):
-        fill = PALETTE[0]
+        fill = palette[0]
     elif math.isinf(error):
-        fill = PALETTE[-1]
+        fill = palette[-1]
     else:
-        fill = colour((math.log10(error) - scale[0]) / (scale[1] - scale[0]))
+        fill = colour((math.log10(error) - scale[0]) / (scale[1] - scale[0]), palette)
     drawn = Markup(
         '<g class="cell {}"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" fill="{}"/>'
     ).format(
@@ -163,41 +167,47 @@ def _cell(
 
 
 def _legend(scale: tuple[int, int] | None, x: float, y: float) -> tuple[Markup, float]:
-    """The colour scale with its decades and the two signs; -> (drawing, its right edge)."""
+    """The colour scales with their decades, the sign of what differs and the hatch; -> (drawing, its right edge)."""
     parts, at = [Markup('<g font-size="11">')], x
     if scale is not None:
         steps = scale[1] - scale[0]
         step = max(18.0, min(60.0, 480 / steps))
         every = math.ceil(42 / step)
+        bar = Markup('<rect x="{:.1f}" y="{}" width="{:.1f}" height="11" fill="{}"/>')
         for i in range(steps * 4):
-            parts.append(
-                Markup('<rect x="{:.1f}" y="{}" width="{:.1f}" height="12" fill="{}"/>').format(
-                    at + step * i / 4, y, step / 4 + 0.3, colour(i / max(steps * 4 - 1, 1))
-                )
-            )
+            shade, left = i / max(steps * 4 - 1, 1), at + step * i / 4
+            parts.append(bar.format(left, y, step / 4 + 0.3, colour(shade, CALM)))
+            parts.append(bar.format(left, y + 15, step / 4 + 0.3, colour(shade)))
         for i in range(0, steps + 1, every):
             parts.append(
                 Markup('<text class="ink" x="{:.1f}" y="{}" text-anchor="middle">1e{}</text>').format(
-                    at + step * i, y + 25, scale[0] + i
+                    at + step * i, y + 39, scale[0] + i
                 )
             )
-        at += step * steps + 28
-    signs = (
-        ("url(#hatch)", "not compared", False),
-        (PALETTE[0], "no error", False),
-        (PALETTE[3], "differs", True),
+        at += step * steps + 8
+    rows = (
+        ((CALM[1], "agrees", False), ("url(#hatch)", "not compared", False)),
+        ((PALETTE[3], "differs", True), (CALM[0], "no error", False)),
     )
-    for fill, told, crossed in signs:
-        parts.append(
-            Markup('<rect class="key" x="{:.1f}" y="{}" width="18" height="12" fill="{}"/>').format(
-                at, y, fill
+    right = at
+    for row, signs in enumerate(rows):
+        left, top = at, y + 15 * row
+        for fill, told, crossed in signs:
+            parts.append(
+                Markup('<rect class="key" x="{:.1f}" y="{}" width="18" height="11" fill="{}"/>').format(
+                    left, top, fill
+                )
             )
-        )
-        if crossed:
-            parts.append(Markup('<path class="cross" d="M{:.1f} {}l6 6m0 -6l-6 6"/>').format(at + 6, y + 3))
-        parts.append(Markup('<text class="ink" x="{:.1f}" y="{}">{}</text>').format(at + 23, y + 10, told))
-        at += 34 + 6.2 * len(told)
-    return Markup("").join([*parts, Markup("</g>")]), at
+            if crossed:
+                parts.append(
+                    Markup('<path class="cross" d="M{:.1f} {}l6 6m0 -6l-6 6"/>').format(left + 6, top + 2.5)
+                )
+            parts.append(
+                Markup('<text class="ink" x="{:.1f}" y="{}">{}</text>').format(left + 23, top + 10, told)
+            )
+            left += 80
+            right = max(right, left + 6.2 * len(told) - 50)
+    return Markup("").join([*parts, Markup("</g>")]), right
 
 
 def histogram(bars: Sequence[tuple[str, int]], title: str) -> Markup:

@@ -21,13 +21,14 @@ def inverse(order: Sequence[int]) -> tuple[int, ...]:
 
 
 def way_back(
-    shape: Sequence[int], wanted: Sequence[int], orders: Sequence[Sequence[int]]
+    shape: Sequence[int], wanted: Sequence[int], orders: Sequence[Sequence[int]], free: bool = False
 ) -> tuple[int, ...] | None:
     """How an output of `shape` goes back to TensorFlow's axis order, where the record does not say.
 
     `orders` are the permutations applied to the arguments. An output of the rank of a changed argument is
     presumed to have changed in the same way, unless only the unchanged shape fits `wanted`.
-    Returns a permutation or None (leave it).
+    With `free` there is no record at all, and images may come channels first though no argument was changed (a
+    generator's), where only that fits. Returns a permutation or None (leave it).
     """
     for order in orders:
         if len(order) != len(shape):
@@ -35,5 +36,9 @@ def way_back(
         back = inverse(order)
         moved = [shape[i] for i in back]
         if moved == list(wanted) or list(shape) != list(wanted):
+            return back
+    if free and list(shape) != list(wanted) and len(shape) in CHANNELS_LAST:
+        back = inverse(permutation(CHANNELS_LAST[len(shape)]))
+        if [shape[i] for i in back] == list(wanted):
             return back
     return None

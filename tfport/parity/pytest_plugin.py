@@ -15,6 +15,7 @@ of the test file, wherever pytest is started.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 import shlex
@@ -22,7 +23,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 
@@ -59,6 +60,8 @@ class Session:
     python: str | None = None
     updated: dict[str, str] = dataclasses.field(default_factory=dict)
     """Golden folders written in this session, and what they were captured from."""
+    plans: dict[str, Plan] = dataclasses.field(default_factory=dict)
+    """What each of them holds: all that the tests so far ask of it."""
     results: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """Every result as `report.summary` gives it, with the test's name; what the HTML page is made of."""
     missing: dict[str, str | None] = dataclasses.field(default_factory=dict)
@@ -103,7 +106,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker and reads the options. Raises UsageError for an unknown device and a parallel update."""
+    """Registers the marker and reads the options.
+
+    Raises UsageError for an unknown device, a parallel update, and a page that cannot be written.
+    """
     config.addinivalue_line("markers", MARKER)
     option = config.option
     devices = tuple(dict.fromkeys(d.strip() for d in option.parity_device.split(",") if d.strip()))
@@ -116,6 +122,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.parity_update and parallel:
         raise pytest.UsageError("--parity-update writes golden folders: run it in one process, -n 0")
     html = os.path.abspath(option.parity_html) if option.parity_html else None
+    if html and not hasattr(config, "workerinput"):
+        try:
+            os.makedirs(os.path.dirname(html), exist_ok=True)
+            with open(html, "ab"):  # before the tests run: not to be known after them
+                pass
+            if not os.path.getsize(html):
+                os.remove(html)
+        except OSError as error:
+            raise pytest.UsageError(f"--parity-html {option.parity_html}: {error.strerror}") from None
     config.stash[_SESSION] = Session(devices, option.parity_update, html, option.parity_python)
 
 
@@ -143,19 +158,33 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Sets the fixture up for marked tests whose function does not ask for it."""
-    if (
-        isinstance(item, pytest.Function)
-        and any(item.iter_markers("parity"))
-        and "parity" not in item.fixturenames
-    ):
+    if _takes_fixtures(item) and any(item.iter_markers("parity")) and "parity" not in item.fixturenames:
         item.fixturenames.append("parity")
 
 
+def _takes_fixtures(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    """Whether a test is a plain function or method: one of unittest, or of another plugin's kind, is not."""
+    cases = sys.modules.get("unittest")
+    owner = getattr(item, "cls", None)
+    return isinstance(item, pytest.Function) and not (cases and owner and issubclass(owner, cases.TestCase))
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
-    """Verifies what the markers of a test name, before its own body runs."""
-    for marker in pyfuncitem.iter_markers("parity"):
-        check: Any = pyfuncitem.funcargs["parity"]
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Verifies what the markers of a test name, before its own body runs, whatever kind of test it is."""
+    markers = list(item.iter_markers("parity"))
+    if not markers:
+        return
+    session = item.config.stash[_SESSION]
+    checks: list[Any]
+    missing: list[str] = []
+    if _takes_fixtures(item):
+        checks = [item.funcargs["parity"]]
+    else:  # what is collected once is compared on each device
+        told = {device: session.why_not(device) for device in session.devices}
+        checks = [Parity(item, session, device) for device, why in told.items() if why is None]
+        missing = [why for why in told.values() if why]
+    for marker, check in itertools.product(markers, checks):
         failed = None
         try:
             check(*marker.args, **marker.kwargs)
@@ -163,25 +192,32 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
             failed = str(error)
         if failed is not None:  # outside the handler: the text alone, without "during handling of"
             pytest.fail(failed, pytrace=False)
+    if missing:
+        pytest.skip(missing[0])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Says what was compared, what was written, and writes the HTML page."""
     session = config.stash[_SESSION]
-    if hasattr(config, "workerinput") or not (session.results or session.updated or session.html):
+    absent = [why for why in session.missing.values() if why]
+    if hasattr(config, "workerinput") or not (session.results or session.updated or session.html or absent):
         return
     write = terminalreporter.write_line
     terminalreporter.section("parity")
     agree = sum(result["ok"] for result in session.results)
     write(f"{agree} of {len(session.results)} comparisons agree")
+    for why in absent:
+        write(f"{why}: nothing was compared there", yellow=True)
     for folder, reference in session.updated.items():
         write(f"captured {_shown(folder)} from {reference}")
+    for stale in dict.fromkeys(result["stale"] for result in session.results if result["stale"]):
+        write(stale, yellow=True)
     if session.html and session.results:
-        from tfport.parity.html import render
+        from tfport.parity.html import render, save
 
         page = render(session.results)
         try:
-            Path(session.html).write_text(page, "utf-8")
+            save(page, session.html)
         except OSError as error:
             write(f"--parity-html {session.html}: {error.strerror}", red=True)
         else:
@@ -196,13 +232,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["parity_results"] = session.config.stash[_SESSION].results
+        output["parity_missing"] = session.config.stash[_SESSION].missing
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:
     """Takes the results of a worker of pytest-xdist; a worker that died has none."""
     output = getattr(node, "workeroutput", None) or {}
-    node.config.stash[_SESSION].results.extend(output.get("parity_results", []))
+    session = node.config.stash[_SESSION]
+    session.results.extend(output.get("parity_results", []))
+    session.missing.update(output.get("parity_missing", {}))
 
 
 class Parity:
@@ -254,7 +293,7 @@ class Parity:
         except CaptureError as error:
             self.tell("not compared", error=str(error))
             raise Disagreement(f"parity: {error}") from None
-        return self.judge(done)
+        return self.judge(done, stale and f"{_shown(str(folder))}: {stale}")
 
     def compare(
         self,
@@ -312,8 +351,9 @@ class Parity:
         if "inputs" in options:
             given = options["inputs"]
             options["inputs"] = [self.beside(s) for s in ([given] if isinstance(given, str) else given)]
-        if options.get("weights"):
-            options["weights"] = str(self.base / options["weights"])
+        for name in ("weights", "map"):
+            if options.get(name):
+                options[name] = str(self.base / options[name])
         plan = Plan(
             path,
             self.beside(candidate),
@@ -335,23 +375,30 @@ class Parity:
     def update_or_find(self, folder: str, golden: Any, reference: str | None, plan: Plan) -> None:
         """Captures the golden folder anew when asked to; raises Disagreement when it is not there."""
         __tracebackhide__ = True
-        if self.session.update and folder not in self.session.updated:
+        held = self.session.plans.get(folder)
+        if self.session.update and (held is None or reference is not None):
             if reference is None:
                 raise Disagreement(
                     f"parity: --parity-update cannot capture {golden}: the test names no reference; "
                     "add reference='model.py:NAME'"
                 )
-            from tfport.parity.recapture import recapture
+            from tfport.parity.golden import read_golden
+            from tfport.parity.recapture import joined, recapture
 
-            source = self.beside(reference)
-            remark = recapture(dataclasses.replace(plan, reference=source), folder)
-            self.session.updated[folder] = _shown(source) + (f"; {remark}" if remark else "")
+            plan = dataclasses.replace(plan, reference=self.beside(reference), tensors=tuple(plan.tensors))
+            wanted = joined(held, plan) if held is not None else plan
+            if wanted != held:
+                remark = recapture(wanted, folder)
+                dtypes = tuple(run["dtype"] for run in read_golden(folder).runs)
+                self.session.plans[folder] = dataclasses.replace(wanted, dtypes=dtypes)
+                self.session.updated[folder] = _shown(wanted.reference) + (f"; {remark}" if remark else "")
         elif not os.path.isfile(os.path.join(folder, "manifest.json")):
             from_ = _shown(self.beside(reference)) if reference else "model.py:NAME"
             test = f"pytest {shlex.quote(self.item.nodeid.partition('[')[0])} --parity-update"
             where = "where TensorFlow is installed, or with --parity-python PY"
             update = f"{test} ({where}), or " if reference else ""
-            told = f"tfport capture {from_} -o {_shown(folder)}"
+            inputs = "".join(f" --input {shlex.quote(_shown(spec))}" for spec in plan.inputs)
+            told = f"tfport capture {from_}{inputs} -o {_shown(folder)}"
             raise Disagreement(f"parity: {_shown(folder)} is no golden folder; make it: {update}{told}")
 
     def found(self, folder: str, reference: str | None) -> tuple[tuple[str, ...], str | None]:
@@ -370,8 +417,8 @@ class Parity:
             )
         return tuple(run["dtype"] for run in held.runs), stale
 
-    def judge(self, done: Verification) -> Verification:
-        """Keeps a result for the reports; raises Disagreement unless everything agreed."""
+    def judge(self, done: Verification, stale: str | None = None) -> Verification:
+        """Keeps a result for the reports, with a remark on its golden; raises Disagreement unless all agreed."""
         __tracebackhide__ = True
         import json
 
@@ -379,7 +426,7 @@ class Parity:
 
         told = json.loads(as_json(done))
         self.results.append(done)
-        self.session.results.append({"test": self.item.nodeid, **told})
+        self.session.results.append({"test": self.item.nodeid, "stale": stale, **told})
         self.tell("agree" if done.ok else "disagree", **properties(told))
         if not done.ok:
             raise Disagreement(table(done), done)

@@ -48,6 +48,35 @@ def recapture(plan: Plan, folder: str) -> str:
     return remark
 
 
+SETTLED = {
+    "reference": "references", "inputs": "inputs", "weights": "weights", "call_args": "arguments", "seed": "seeds",
+    "loss": "losses", "optimizer": "optimizers", "train_step": "steps", "targets": "targets", "batches": "batches",
+    "signature": "signatures",
+}  # fmt: skip
+"""Of what one capture has one of; tests that leave it open take what others name."""
+
+
+def joined(held: Plan, plan: Plan) -> Plan:
+    """What two tests that share a golden folder ask of it, together: equal to `held` where `plan` adds nothing.
+
+    `held` names its dtypes. Raises CaptureError where the tests ask for different things.
+    """
+    told: dict[str, Any] = {}
+    for name, what in SETTLED.items():
+        one, other = getattr(held, name), getattr(plan, name)
+        if one and other and one != other:
+            raise CaptureError(
+                f"tests that share this golden folder name different {what}, {one} and {other}: give each its own folder"
+            )
+        told[name] = one or other
+    for name in ("dtypes", "tensors"):
+        told[name] = tuple(dict.fromkeys((*getattr(held, name), *getattr(plan, name))))
+    for name in ("gradients", "steps", "calibrate"):
+        told[name] = max(getattr(held, name), getattr(plan, name))
+    told["layers"] = max(held.layers, plan.layers, key=("none", "auto", "all").index)
+    return dataclasses.replace(held, **told)
+
+
 def _inputs(old: Golden, kept: str) -> list[str]:
     """The recorded inputs as files in the folder `kept`, and the specs that name them."""
     run = next((run for run in old.runs if run["dtype"] == "float32"), old.runs[0])

@@ -7,6 +7,7 @@ devices; for each pair of them one safetensors file and an entry in `result.json
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import os
@@ -22,14 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from tfport.parity import golden, layouts
+from tfport.parity import golden, layouts, orders
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.store import write_tensors
 from tfport.parity.reference.targets import binds, describe, load_target, parse_call, required, split_target
 from tfport.parity.reference.values import Value, flatten
-
-MISFITS = 12
-"""How many tensors that do not fit are named in the one-line error."""
+from tfport.parity.replay_weights import Weights
 
 
 @dataclass
@@ -46,6 +45,8 @@ class Request:
     """`auto` (when the outputs disagree), `all` or `none`."""
     rtol: float | None = None
     atol: float | None = None
+    map: str | None = None
+    """A file that tells which tensor of the weights becomes which parameter, as `tfport weights --map` takes it."""
 
 
 def _moved(value: Value, order: tuple[int, ...]) -> Value:
@@ -96,7 +97,7 @@ def replay(request: Request) -> dict[str, Any]:
     return {"runs": runs, "versions": versions, "threads": torch.get_num_threads()}
 
 
-class Replay:
+class Replay(Weights):
     """The candidate in one dtype on one device."""
 
     def __init__(
@@ -119,6 +120,7 @@ class Replay:
         self.where: tuple[str, ...] = ()  # how the record may name the candidate's forward
         self.model: Any = None  # the nn.Module, once it holds the reference's weights
         self.target: Any = None  # what was called
+        self.carrier: Any = None  # who has told which layer's weights a module takes, without a record
 
     def write(self) -> None:
         """Runs the candidate and writes its outputs and layers."""
@@ -149,7 +151,7 @@ class Replay:
         told = self.name if self.name in (self.record.get("models") or {}) else None
         context = training.Context(
             self.entry, self.folder, self.model, self.model or self.target, user, self.record, told, self.device,
-            self.dtype, self.seed, self.guard, self.parameters, self.names, self.where,
+            self.dtype, self.seed, self.guard, self.parameters, self.names, self.where, load=self.carrier and self.carrier.load
         )  # fmt: skip
         made = training.replay_recorded(context, training.Tolerance(self.request.rtol, self.request.atol))
         self.run["notes"] += context.notes
@@ -213,90 +215,46 @@ class Replay:
         self.model = module
         self.find_record(module)
         where = (type(module).__name__ + ".forward", type(module).__name__ + ".call", "forward", self.name)
+        if not self.record and not self.is_unbuilt(module):
+            self.try_orders(module, where)
         plain, named = self.inputs(called(module), where)
         with torch.no_grad():
             if weights and self.is_unbuilt(module):
                 self.guard(lambda: module(*plain, **named))  # lazy modules take their sizes from a call
                 if self.carried:
                     self.record = module.tfport_record  # it tells of the layers that the call has made
-            self.carry(module, weights)
             self.model, self.called = module, lambda: module(*plain, **named)
+            self.carry(module, weights)
             return self.forward(module, self.called)
 
-    @staticmethod
-    def is_unbuilt(module: Any) -> bool:
-        """Whether some parameters are made, or get their shapes, by the first call."""
+    def try_orders(self, module: Any, where: tuple[str, ...]) -> None:
+        """Finds in which axis order a module without a record takes its inputs, by running it."""
         import torch
 
-        tensors = [*module.parameters(), *module.buffers()]
-        lazy = any(torch.nn.parameter.is_lazy(p) for p in tensors)
-        return lazy or not tensors or any(getattr(m, "built", True) is False for m in module.modules())
-
-    def carry(self, module: Any, weights: Mapping[str, str] | None) -> None:
-        """Loads the recorded weights by `tfport.load_weights`, which raises unless all fits."""
-        if not weights:
-            held = sum(p.numel() for p in module.parameters())
-            if held:
-                raise CaptureError(f"the candidate has {held} parameters, the reference has no weights")
-            return
-        from tfport.weights import WeightsError, load_weights
-
-        path = self.folder / weights["file"]
-        source: Any = path
-        if weights["kind"] != "keras":
-            source = {name: value.array for name, value in golden.read_tensors(path).items()}
-        if weights["kind"] == "variables" and self.same_names(module, source):
-            return
-        told = self.name if self.name in (self.record.get("models") or {}) else None
-        try:
-            load_weights(module, source, record=self.record or None, name=told)
-        except WeightsError as error:
-            first = str(error).splitlines()[0].replace(f"{path}", path.name)
-            shown = "; ".join((first, *error.problems[:MISFITS]))
-            more = f" ... and {len(error.problems) - MISFITS} more" if len(error.problems) > MISFITS else ""
-            raise CaptureError(f"the weights do not fit: {shown}{more}") from error
-
-    def same_names(self, module: Any, source: Mapping[str, Any]) -> bool:
-        """Copies a tf.Module's variables to the tensors of the same names and shapes.
-
-        False, with nothing copied, when the record knows the class or when names or shapes differ.
-        """
-        import torch
-
-        if self.record.get("models"):
-            return False
-        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        given = {name.replace("/", "."): value for name, value in source.items()}
-        if {n: tuple(t.shape) for n, t in held.items()} != {n: a.shape for n, a in given.items()}:
-            return False
-        with torch.no_grad():
-            for name, array in given.items():
-                held[name].copy_(torch.from_numpy(array))
-        return True
-
-    def set_globals(self, module: Any, path: Path) -> None:
-        """Gives the file's tensors the values of the reference's variables of the same names."""
-        import torch
-
-        for name, value in golden.read_tensors(path).items():
-            held = getattr(module, name, None)
-            if not isinstance(held, torch.Tensor) or tuple(held.shape) != value.array.shape:
-                shape = list(held.shape) if isinstance(held, torch.Tensor) else "missing"
-                told = f"variable {name} {list(value.array.shape)}, in the candidate {shape}"
-                raise CaptureError(f"the weights do not fit: {told}")
+        def run(taken: orders.Taken) -> None:
+            self.record = orders.as_record(taken, where[0])
+            plain, named = self.inputs(called(module), where)
             with torch.no_grad():
-                held.copy_(torch.from_numpy(value.array))
+                module(*plain, **named)
+
+        ranks = [self.given[told["tensor"]].array.ndim for told in self.entry["inputs"]]
+        taken = orders.orders_taken(ranks, run)
+        self.record = orders.as_record(taken, where[0])
+        self.seeds()
+        if taken:
+            kept = "no conversion record: arguments keep TensorFlow's axis order"
+            said = ", ".join(f"input {i} {layout}" for i, layout in taken.items())
+            self.run["notes"] = [note for note in self.run["notes"] if note != kept]
+            self.run["notes"].append(
+                f"no conversion record: the candidate does not run on TensorFlow's axis order, but on {said}"
+            )
 
     def find_record(self, target: Any) -> None:
         """The conversion's record: carried by the model, else the .tfport.json beside the file."""
         record = getattr(target, "tfport_record", None)
         self.carried = record is not None
-        path = Path(self.path).with_suffix(".tfport.json")
-        if record is None and path.is_file():
-            try:
-                record = json.loads(path.read_text("utf-8"))
-            except ValueError as error:
-                raise CaptureError(f"{path} is damaged: {error}") from None
+        if record is None:
+            record = self.beside() or None
         if record is None:
             self.run["notes"].append("no conversion record: arguments keep TensorFlow's axis order")
         self.record = record or {}
@@ -311,7 +269,7 @@ class Replay:
         import torch
 
         names = self.parameters(function)
-        self.where = where
+        self.where, self.orders = where, []
         told_arguments = [a for a in self.record.get("arguments", []) if self.concerns(a)]
         changed = {str(a["argument"]): a["layout"] for a in told_arguments}
         given = []
@@ -363,10 +321,12 @@ class Replay:
         wanted = self.given.get(f"outputs/{name}")
         if wanted is None or results is not None:
             return value
-        order_back = layouts.way_back(value.array.shape, wanted.array.shape, self.orders)
+        shape, free = value.array.shape, self.told is None
+        order_back = layouts.way_back(shape, wanted.array.shape, self.orders, free)
         if order_back is None or value.array.ndim != wanted.array.ndim:
             return value
-        note = f"{name}: axes put back in TensorFlow's order, as the arguments' were changed"
+        why = "as the arguments' were changed" if self.orders else "the one that fits its shape"
+        note = f"{name}: axes put back in TensorFlow's order, {why}"
         if note not in self.run["notes"]:
             self.run["notes"].append(note)
         return _moved(value, order_back)
@@ -383,12 +343,7 @@ class Replay:
         """The reference's layers beside the candidate's modules (None: a plain function)."""
         from tfport.parity.localise import Localiser
 
-        entry = dict(self.entry)
-        if not entry.get("wander"):  # a run in float64 has the wander of that in float32
-            others = [run for run in self.reference.runs if run["dtype"] == "float32"]
-            entry["wander"] = next((run["wander"] for run in others if run.get("wander")), {})
-        if entry["kind"] != "keras":  # one call of a function may be any number of operations
-            entry["depth"] = {}
+        entry = self.calibrated()
         if self.request.layers == "none":
             entry["layers"] = []
         recorded = self.layers(module) if module is not None else ()
@@ -408,7 +363,8 @@ class Replay:
             self.run["layers"] = [layer.as_dict() for layer in localiser.layers]
             return self.unwatched(action, error)
         given = self.tensors(outputs)
-        if self.request.layers == "all" or not localiser.agree(given):
+        agrees = localiser.agree(given)
+        if self.request.layers == "all" or not agrees or localiser.doubtful:
             try:
                 localiser.locate(action, self.tensors)
             except Exception as error:  # the candidate may not stand other values than its own
@@ -418,7 +374,8 @@ class Replay:
                 self.run["notes"].append(f"layers: the search for the fault was stopped by {told}")
         self.run["layers"] = [layer.as_dict() for layer in localiser.layers]
         self.run["forced"] = [layer.as_dict() for layer in localiser.forced]
-        self.run["first"], self.run["causes"] = localiser.first, localiser.causes
+        if self.request.layers == "all" or not agrees or localiser.causes:
+            self.run["first"], self.run["causes"] = localiser.first, localiser.causes
         return outputs
 
     def unwatched(self, action: Callable[[], Any], error: CaptureError) -> Any:
@@ -451,14 +408,6 @@ class Replay:
                 made[f"outputs/{name}"] = torch.from_numpy(np.asarray(value.array, order="C")).to(self.device)
         return made
 
-    def layers(self, module: Any) -> list[Mapping[str, Any]]:
-        """The record's layers of this model."""
-        models = self.record.get("models") or {}
-        for key in (self.name, type(module).__name__):
-            if key in models:
-                return models[key].get("layers", [])
-        return next(iter(models.values())).get("layers", []) if len(models) == 1 else []
-
 
 def called(module: Any) -> Callable[..., Any]:
     """What takes a module's arguments: forward, or the `call` to which a Keras layer of compat hands them on."""
@@ -469,8 +418,11 @@ def called(module: Any) -> Callable[..., Any]:
 def main(argv: list[str]) -> int:
     """`python -m tfport.parity.replay`: reads the path of a request from stdin; 0 when `result.json` was written."""
     sys.meta_path.insert(0, NoTensorFlow())
+    gc.disable()  # torch's objects stay: to look at them while they are made is a tenth of this import
     import torch  # noqa: F401  # while the capture runs
 
+    gc.enable()
+    gc.freeze()
     path = argv[0] if argv else sys.stdin.readline().strip()
     if not path:  # nothing could be captured
         return 0
@@ -486,4 +438,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    del sys.path[0]  # where verify was called: the reference's modules may lie there, under the same names
     sys.exit(main(sys.argv[1:]))

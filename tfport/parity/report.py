@@ -19,6 +19,10 @@ UNSAID = 8
 """How many things that were not compared are named in the terminal."""
 
 
+SCHEMA = 1
+"""The version of what `--format json` tells: a key that is taken away or changes its meaning counts it up."""
+
+
 def as_json(done: Verification) -> str:
     """The whole result as JSON; numbers that JSON lacks are the strings "inf", "-inf" and "nan"."""
     return json.dumps(_plain(summary(done)), indent=1)
@@ -27,6 +31,7 @@ def as_json(done: Verification) -> str:
 def summary(done: Verification) -> dict[str, Any]:
     """The whole result as plain dicts and lists."""
     told: dict[str, Any] = {
+        "schema": SCHEMA,
         "ok": done.ok,
         "reference": done.reference,
         "candidate": done.candidate,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from tfport.parity.calibration import calibration, outputs_of
 from tfport.parity.comparison import Comparison, compare
 from tfport.parity.doubts import doubts
 from tfport.parity.printed import PrintedComparison, compare_printed
+from tfport.parity.processes import Unexplained, check_python, ended, python_at, ran, started
 from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.targets import split_reference, split_target
 
@@ -70,8 +70,16 @@ class Part:
     def _hidden(self) -> list[str]:
         """A layer that differs where the outputs agree and no later layer does: an argmax or a saturated
         activation hides it. (What a later layer makes good, as where a normalisation is folded into a convolution,
-        is no fault.) Layers that were paired by their order alone do not count.
+        is no fault.) Layers that were paired by their order alone do not count. A layer for whose difference a
+        cause was found, applied and held is a fault wherever it lies: what comes behind it makes it small, not good.
         """
+        tried = {cause["layer"]: cause for cause in self.causes if cause["agrees"]}
+        for layer in self.layers:
+            if layer["status"] == "differs" and layer["how"] != "order" and layer["name"] in tried:
+                said = tried[layer["name"]]
+                return [
+                    f"layer {layer['name']} differs though the outputs agree: {said['cause']}, {said['said']}"
+                ]
         at = [
             i
             for i, layer in enumerate(self.layers)
@@ -152,6 +160,8 @@ class Plan:
     batches: str | None = None
     tensors: Sequence[str] = ()
     signature: str | None = None
+    map: str | None = None
+    """A file that tells which tensor of the weights becomes which parameter of the candidate."""
 
 
 def kind_of(reference: str) -> str:
@@ -208,13 +218,29 @@ def run_capture(plan: Plan, output: str | Path, *, update: bool = False) -> gold
     before = _written(output)
     try:
         with bundle.written() as script:
-            _run([_python(plan.python), script, *words], "capture", {"TF_CPP_MIN_LOG_LEVEL": "3"})
+            process = started([python_at(plan.python), script, *words], {"TF_CPP_MIN_LOG_LEVEL": "3"})
+            try:
+                ended(process, "capture")
+            finally:
+                _clear(Path(output), process.pid)
         if _written(output) == before:
-            raise Unexplained(f"the capture in {_python(plan.python)} ended well and wrote no golden folder")
+            raise Unexplained(
+                f"the capture in {python_at(plan.python)} ended well and wrote no golden folder"
+            )
     except Unexplained:
-        _check_python(plan.python)
+        check_python(plan.python)
         raise
     return golden.read_golden(output)
+
+
+def _clear(output: Path, pid: int) -> None:
+    """Takes away what a capture left beside its output when it was killed; gives an old golden its name back."""
+    output = output.resolve()
+    for left in output.parent.glob(f".tfport-{pid}-*"):
+        if left.name.endswith("-old") and not output.exists():
+            left.rename(output)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _written(folder: str | Path) -> tuple[int, int] | None:
@@ -231,7 +257,7 @@ def replayer() -> Iterator[subprocess.Popen[str]]:
     """A process that imports torch and waits for its request: started before the capture, it costs no time after it."""
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
-    process = _start([sys.executable, "-m", "tfport.parity.replay"], {"PYTHONPATH": paths})
+    process = started([sys.executable, "-m", "tfport.parity.replay"], {"PYTHONPATH": paths})
     with process:  # closes its pipes and waits
         try:
             yield process
@@ -255,10 +281,11 @@ def run_replay(
         "layers": "all" if plan.tensors else plan.layers,
         "rtol": plan.rtol,
         "atol": plan.atol,
+        "map": plan.map,
     }
     path = Path(output) / "request.json"
     path.write_text(json.dumps(request), "utf-8")
-    _end(process, "replay", f"{path}\n")
+    ended(process, "replay", f"{path}\n")
     made = Path(output) / "result.json"
     if not made.is_file():
         raise CaptureError(f"the candidate {candidate} ended the process before anything was compared")
@@ -278,6 +305,8 @@ def verify(plan: Plan) -> Verification:
         split_target(plan.reference)
         candidate = default_candidate(plan.reference)
     split_target(candidate)
+    if plan.map and not os.path.isfile(plan.map):
+        raise CaptureError(f"--map {plan.map}: no such file (tfport weights --write-map writes one)")
     done = Verification(plan.reference, candidate, seed=plan.seed)
     with tempfile.TemporaryDirectory(prefix="tfport-") as temporary, replayer() as process:
         start = time.perf_counter()
@@ -381,10 +410,10 @@ def verify_scripts(reference: str, candidate: str | None, plan: Plan) -> Verific
     done = Verification(reference, candidate, seed=plan.seed)
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
     start = time.perf_counter()
-    wanted = _run([_python(plan.python), reference], os.path.basename(reference), quiet)
+    wanted = ran([python_at(plan.python), reference], os.path.basename(reference), quiet)
     between = time.perf_counter()
     try:
-        given = _run([sys.executable, candidate], os.path.basename(candidate), quiet)
+        given = ran([sys.executable, candidate], os.path.basename(candidate), quiet)
     except CaptureError as error:
         done.printed = PrintedComparison(error=str(error))
         return done
@@ -392,68 +421,3 @@ def verify_scripts(reference: str, candidate: str | None, plan: Plan) -> Verific
     rtol = 1e-5 if plan.rtol is None else plan.rtol
     done.printed = compare_printed(wanted, given, rtol=rtol, atol=plan.atol or 0.0)
     return done
-
-
-def _python(named: str | None) -> str:
-    if not named:
-        return sys.executable
-    found = shutil.which(named)
-    if not found:
-        raise CaptureError(f"--python {named}: no such program")
-    return found
-
-
-def _check_python(named: str | None) -> None:
-    """Raises CaptureError unless the program is a Python that can run the capture."""
-    code = "import sys; print('tfport %d.%d' % sys.version_info[:2])"
-    try:
-        done = subprocess.run(
-            [_python(named), "-c", code], capture_output=True, text=True, check=False, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        raise CaptureError(f"--python {named}: it does not run") from None
-    told = re.fullmatch(r"tfport (\d+)\.(\d+)\s*", done.stdout)
-    if told is None:
-        raise CaptureError(
-            f"--python {named}: it is no Python; name the one that has TensorFlow, ENV/bin/python"
-        )
-    if (int(told[1]), int(told[2])) < (3, 7):
-        raise CaptureError(f"--python {named}: Python {told[1]}.{told[2]}, the capture needs 3.7 or later")
-
-
-class Unexplained(CaptureError):
-    """A process ended without the one line that tells why."""
-
-
-def _run(command: list[str], what: str, environment: dict[str, str]) -> str:
-    """Runs a process, returns its stdout; raises CaptureError with the one line it gives as its error."""
-    return _end(_start(command, environment), what)
-
-
-def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
-    env = {**environment, **os.environ} | {k: v for k, v in environment.items() if k == "PYTHONPATH"}
-    pipe = subprocess.PIPE
-    try:
-        return subprocess.Popen(
-            command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace"
-        )
-    except OSError as error:
-        raise CaptureError(f"{command[0]}: {error.strerror}") from None
-
-
-def _end(process: subprocess.Popen[str], what: str, told: str | None = None) -> str:
-    """Waits for a process, which reads `told`, as `_run` does."""
-    stdout, stderr = process.communicate(told)
-    if os.environ.get("TFPORT_TRACEBACK"):
-        sys.stderr.write(stderr)
-    if process.returncode == 0:
-        return stdout
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    said = [line.removeprefix("tfport: ") for line in lines if line.startswith("tfport: ")]
-    if said:
-        raise CaptureError(said[-1])
-    ended = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
-    command = [str(word) for word in process.args]  # type: ignore[union-attr]
-    frames = [line for line in lines if line.startswith('File "') and os.path.basename(command[1]) in line]
-    place = f" ({frames[-1].split(', in ')[0]})" if frames else ""
-    raise Unexplained(f"{what} ended with {ended}: {lines[-1] if lines else 'it printed no error'}{place}")

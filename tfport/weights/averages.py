@@ -7,10 +7,25 @@ from collections.abc import Sequence
 
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.errors import WeightsError
+from tfport.weights.names import describe
 
-__all__ = ["with_averages"]
+__all__ = ["lone_averages", "with_averages"]
 
 SHADOW = "/ExponentialMovingAverage"
+
+
+def lone_averages(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint in which averages that stand without their weights have the weights' names.
+
+    Such is what a TensorFlow 1 Saver writes that was made for evaluation: ``Saver(average.variables_to_restore())``.
+    """
+    entries = []
+    for key, entry in checkpoint.entries.items():
+        weight = key.removesuffix(SHADOW)
+        if weight != key and weight not in checkpoint.entries:
+            entry = dataclasses.replace(entry, key=weight, made_of=(key,), **describe(weight))
+        entries.append(entry)
+    return checkpoint.having(entries)
 
 
 def with_averages(checkpoint: Checkpoint, trainable: Sequence[str], ordered: bool = True) -> Checkpoint:
@@ -22,9 +37,10 @@ def with_averages(checkpoint: Checkpoint, trainable: Sequence[str], ordered: boo
     WeightsError when there is no average, or only some trainable weights have one.
     """
     shadows = {key: key + SHADOW for key in checkpoint.entries if key + SHADOW in checkpoint.entries}
-    if not shadows:
+    alone = {key for key, entry in checkpoint.entries.items() if entry.made_of == (key + SHADOW,)}
+    if not shadows and not alone:
         shadows = _of_keras(checkpoint, trainable, ordered)
-    missing = [key for key in trainable if key not in shadows]
+    missing = [key for key in trainable if key not in shadows and key not in alone]
     if missing:
         raise WeightsError(f"{checkpoint.path}: some trainable weights have no moving average", missing)
     entries = []
@@ -42,10 +58,10 @@ def with_averages(checkpoint: Checkpoint, trainable: Sequence[str], ordered: boo
 
 
 def _of_keras(checkpoint: Checkpoint, trainable: Sequence[str], ordered: bool) -> dict[str, str]:
-    from tfport.weights.optimizer import read_optimizer
+    from tfport.weights.optimizer import Asked, read_optimizer
 
     try:
-        state = read_optimizer(checkpoint, trainable, average=True, ordered=ordered)
+        state = read_optimizer(checkpoint, trainable, Asked(average=True), ordered=ordered)
     except WeightsError as error:
         raise WeightsError(f"{checkpoint.path}: holds no moving averages of the weights ({error})") from None
     found = {weight: slots["average"] for weight, slots in state.slots.items() if "average" in slots}

@@ -11,20 +11,21 @@ import glob
 import math
 import os
 import re
+from collections.abc import Container
 
 import numpy as np
 
 from tfport.weights import objectgraph
-from tfport.weights.checkpoint import Checkpoint, Entry, Unchecked
-from tfport.weights.dtypes import STRING, dtype_of, name_of
+from tfport.weights.checkpoint import Checkpoint, Entry, Unchecked, with_slots
+from tfport.weights.dtypes import STRING, UNREADABLE, dtype_of, name_of
 from tfport.weights.errors import WeightsError
 from tfport.weights.files import mapped
 from tfport.weights.names import describe
-from tfport.weights.slices import extents_of, places, shape_of, slice_key
+from tfport.weights.slices import check_cover, extents_of, places, shape_of, slice_key
 from tfport.weights.sstable import entries, masked_crc
 from tfport.weights.wire import fields, varint
 
-__all__ = ["prefix_of", "read_bundle"]
+__all__ = ["GRAPH", "prefix_of", "read_bundle"]
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
@@ -63,31 +64,47 @@ def read_bundle(prefix: str, *, verify: bool = True) -> Checkpoint:
         raise WeightsError(message if message.startswith(index) else f"{index}: {message}") from None
     data = _Data(prefix, shards, verify, stored)
     names = [key.decode("utf-8", "backslashreplace") for key in stored if not key.startswith(b"\0")]
-    facts, orders = _facts(names, data)
+    facts, orders, trained = _facts(names, data)
     listed = []
     for name in names:
         item = stored.get(name.encode("utf-8"))
         if item is None:
             raise WeightsError(f"{index}: a tensor's name is not UTF-8: {name}")
         about = facts.get(name) or describe(name)
+        about["ignored"] = about["ignored"] or _no_variable(name, item.dtype, stored)
         read = lambda n=name: data.tensor(n)  # type: ignore[misc]  # noqa: E731
         unchecked = None
         if verify and not item.slices and item.dtype != STRING:
             unchecked = Unchecked(lambda i=item: data.whole(i, False), lambda i=item: data.check(i))  # type: ignore[misc]
         listed.append(Entry(name, item.shape, name_of(item.dtype), read, unchecked=unchecked, **about))
-    return Checkpoint(prefix, "V2 checkpoint", listed, orders)
+    return Checkpoint(
+        prefix, "V2 checkpoint", listed if facts else with_slots(listed), orders, trained=trained
+    )
 
 
-def _facts(names: list[str], data: _Data) -> tuple[dict[str, dict], list[list[str]]]:
+def _no_variable(name: str, dtype: int, stored: Container[bytes]) -> str:
+    """Why an entry is the state of an object that is no variable; empty when it may be one."""
+    if name_of(dtype) in UNREADABLE:
+        return f"state of an iterator or other object, which is no numbers ({name_of(dtype)})"
+    table = re.fullmatch(r"(.*-)(keys|values)", name)
+    if table and all((table[1] + part).encode() in stored for part in ("keys", "values")):
+        return "contents of a lookup table"
+    return "description of an object" if name.endswith("/.ATTRIBUTES/OBJECT_CONFIG_JSON") else ""
+
+
+def _facts(names: list[str], data: _Data) -> tuple[dict[str, dict], list[list[str]], dict[str, list[str]]]:
     if GRAPH not in names:
-        return {}, []
+        return {}, [], {}
     value = data.tensor(GRAPH)
     if value.shape != () or not isinstance(value.item(), bytes):
         raise WeightsError(f"{data.prefix}.index: the object graph is no string: the file is damaged")
     graph = objectgraph.parse(value.item())
-    facts, orders = objectgraph.facts(graph, set(names))
+    try:
+        facts, orders, trained = objectgraph.facts(graph, set(names))
+    except RecursionError:
+        raise WeightsError(f"{data.prefix}.index: its objects are nested too deep: refused") from None
     facts[GRAPH] = {"ignored": "description of the saved objects"}
-    return facts, orders
+    return facts, orders, trained
 
 
 def _shards(header: bytes) -> int:
@@ -187,9 +204,7 @@ class _Data:
     def assembled(self, key: bytes, item: _Stored) -> np.ndarray:
         """A partitioned variable, put together from its slices, which must cover it exactly once."""
         dtype = dtype_of(name_of(item.dtype))
-        pieces, covered, total = [], 0, 1
-        for size in item.shape:
-            total *= size
+        pieces, total = [], math.prod(item.shape)
         for extents in item.slices:
             part = self.stored.get(slice_key(key, extents))
             if part is None:
@@ -200,12 +215,8 @@ class _Data:
                     f"the slice {extents} has another shape or dtype than its variable says: damaged"
                 )
             pieces.append((where, part))
-            covered += math.prod(part.shape)
-        if covered != total:
-            raise WeightsError(
-                f"its slices hold {covered} of {total} values: damaged, or a merge that lost a part"
-            )
-        if total * dtype.itemsize > sum(part.size for _, part in pieces) and item.dtype != STRING:
+        check_cover([where for where, _ in pieces], item.shape)
+        if total * (1 if item.dtype == STRING else dtype.itemsize) > sum(part.size for _, part in pieces):
             raise WeightsError("its slices hold fewer bytes than the variable needs: damaged")
         array = np.empty(item.shape, dtype)
         for where_, part in pieces:

@@ -17,7 +17,7 @@ from tfport.weights.checkpoint import Entry
 from tfport.weights.derive import Slot
 from tfport.weights.keras_weights import CONTAINERS
 
-__all__ = ["COUNTED", "NAMED", "Pairing", "pair_by_names"]
+__all__ = ["AUTOMATIC", "COUNTED", "NAMED", "Pairing", "pair_by_names", "roles"]
 
 NAMED = "canonical name"
 COUNTED = "canonical name, Keras' counters from the first"
@@ -33,11 +33,16 @@ _ROLES = {
     "moving_variance": ("moving_variance",), "running_var": ("moving_variance",), "moving_var": ("moving_variance",),
     "embeddings": ("embeddings",), "embedding": ("embeddings",), "embedding_table": ("embeddings",),
 }  # fmt: skip
-_AUTOMATIC = re.compile(
+AUTOMATIC = re.compile(
     r"(dense|embedding|(?:depthwise_|separable_)?conv[123]d(?:_transpose)?|(?:batch|layer|group|unit)_normalization"
     r"|sequential|model|functional|conv|fully_connected)(?:_?(\d+))?"
 )
 """Names that Keras, tf.layers and slim give by class and counter; torch code has them too, and counts as it likes."""
+_ITEM = re.compile(
+    r"(dense|einsum_dense|embedding|(depthwise_|separable_)?conv[123]d(_transpose)?|(batch|layer|group|rms)_normalization"
+    r"|lstm|gru|simple_rnn|rnn|bidirectional|time_distributed|conv_lstm[123]d|multi_head_attention|sequential|functional)(_\d+)?"
+)
+"""What Keras calls an item of a list in a ``.weights.h5``."""
 _COUNTS = re.compile("|".join([*CONTAINERS, "_operations", r"layer(_with_weights)?-\d+"]))
 """Places whose numbers count Keras' layers and are no names."""
 _CELL = re.compile(r"cell|(lstm|gru|simple_rnn)_cell(_\d+)?")
@@ -63,12 +68,18 @@ class _Name:
     role: str
 
 
+def roles(variable: str) -> tuple[str, ...]:
+    """What a variable of that name may be to its layer (``w`` is a kernel); empty where the name tells nothing."""
+    return _ROLES.get(variable.lower().lstrip("_"), ())
+
+
 def pair_by_names(slots: Sequence[Slot], entries: Sequence[Entry], others: Iterable[str] = ()) -> Pairing:
     """Pair parameters and tensors whose canonical names are equal, one-to-one. ``others`` are names of the module's
     that cannot be paired, but count.
     """
     held = collections.Counter(path for entry in entries for path in entry.paths)
-    readings = _with_separable({entry.key: _source_names(entry, held) for entry in entries})
+    lists = _lists(path for entry in entries if entry.index is not None for path in entry.paths)
+    readings = _with_separable({entry.key: _source_names(entry, held, lists) for entry in entries})
     by_key = {entry.key: entry for entry in entries}
     wanted = [(slot, _slot_names(slot)) for slot in slots]
     results: list[tuple[int, dict[str, tuple[str, str]], dict[str, set[str]]]] = []
@@ -97,12 +108,27 @@ def pair_by_names(slots: Sequence[Slot], entries: Sequence[Entry], others: Itera
     return found
 
 
-def _source_names(entry: Entry, held: Mapping[str, int]) -> list[_Name]:
+def _lists(paths: Iterable[str]) -> set[str]:
+    """Attributes of which a ``.weights.h5`` may have a list or dict: all that they hold is named by class and number."""
+    inside: dict[str, set[str]] = {}
+    for path in paths:
+        parts = path.split("/")
+        for at in range(1, len(parts)):
+            inside.setdefault("/".join(parts[:at]), set()).add(parts[at])
+    return {place for place, names in inside.items() if all(map(_ITEM.fullmatch, names))}
+
+
+def _is_counted(path: str, lists: set[str]) -> bool:
+    """Whether a place counts layers, so that it is no name."""
+    if any(map(_COUNTS.fullmatch, _split(path))):
+        return True
+    parts = path.split("/")
+    return any("/".join(parts[:at]) in lists for at in range(1, len(parts)))
+
+
+def _source_names(entry: Entry, held: Mapping[str, int], lists: set[str]) -> list[_Name]:
     """Every reading of a tensor's name in the checkpoint; ``held`` counts the variables of each object."""
-    scopes = [
-        *entry.layers[:1],
-        *(path for path in entry.paths if not any(map(_COUNTS.fullmatch, _split(path)))),
-    ]
+    scopes = [*entry.layers[:1], *(path for path in entry.paths if not _is_counted(path, lists))]
     if entry.variable is None and entry.index is not None:
         role = f"#{entry.index}/{held[entry.paths[0]] if entry.paths else 0}"
         return [_Name(way, role) for scope in dict.fromkeys(scopes) for way in _outside(_split(scope))]
@@ -115,6 +141,11 @@ def _source_names(entry: Entry, held: Mapping[str, int]) -> list[_Name]:
         word = leaf.lower().lstrip("_")
         found += [_Name(way, role) for role in _ROLES.get(word, ()) for way in _outside(tuple(scope))]
         head, _, last = leaf.rpartition("_")
+        if (
+            head == "output"
+        ):  # google-research's heads: cls/seq_relationship/output_weights, cls/predictions/output_bias
+            found += [_Name(tuple(scope), role) for role in _ROLES.get(last.lower(), ())]
+            found.append(_Name((*scope, last), ""))
         if head:  # pointwise_kernel is the kernel of `pointwise`
             found += [_Name((*scope, head), role) for role in _ROLES.get(last.lower(), ())]
         found.append(_Name((*scope, leaf), ""))
@@ -159,7 +190,8 @@ def _slot_names(slot: Slot) -> list[_Name]:
 
 
 def _split(name: str) -> Parts:
-    return tuple(part for part in re.split(r"[/.]", name) if part)
+    """The parts of a name. transformers in TensorFlow puts a head's own name before its parent's: ``mlm___cls``."""
+    return tuple(part.rpartition("___")[2] or part for part in re.split(r"[/.]", name) if part)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -296,9 +328,15 @@ def _counts(scope: Parts) -> list[tuple[str, int | None]]:
         tokens = _tokens(part)
         if tokens and tokens[-1].isdecimal():
             found.append((_canonical(scope[:at]) + _joined(tokens[:-1]), int(tokens[-1])))
-        elif not (at + 1 < len(scope) and scope[at + 1].isdecimal()):
+        elif not (at + 1 < len(scope) and _is_number(scope[at + 1])):
             found.append((_canonical(scope[: at + 1]), None))
     return found
+
+
+def _is_number(part: str) -> bool:
+    """Whether a part is a number alone: ``0``, and the ``_0`` of ``layer_._0``."""
+    tokens = _tokens(part)
+    return len(tokens) == 1 and tokens[0].isdecimal()
 
 
 def _numbers(scopes: Iterable[Parts]) -> dict[str, list[int]]:
@@ -333,7 +371,7 @@ def _ranks(scopes: Iterable[Parts]) -> Ranks:
     found: dict[tuple[Parts, str], set[int]] = {}
     for scope in scopes:
         for at, part in enumerate(scope):
-            if match := _AUTOMATIC.fullmatch(part):
+            if match := AUTOMATIC.fullmatch(part):
                 found.setdefault((scope[:at], match[1]), set()).add(int(match[2] or 0))
     return {place: sorted(numbers) for place, numbers in found.items()}
 
@@ -342,7 +380,7 @@ def _ranked(ranks: Ranks, scope: Parts) -> str:
     """A scope with Keras' counters as ranks: ``dense_7`` of dense_7 and dense_8 is the first of two."""
     words = []
     for at, part in enumerate(scope):
-        match = _AUTOMATIC.fullmatch(part)
+        match = AUTOMATIC.fullmatch(part)
         if match:
             numbers = ranks[scope[:at], match[1]]
             words.append(f"{match[1]}#{numbers.index(int(match[2] or 0))}/{len(numbers)}")

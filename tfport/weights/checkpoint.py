@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tfport.weights.errors import WeightsError
 
-__all__ = ["Checkpoint", "Entry", "Unchecked", "plain"]
+__all__ = ["ELSEWHERE", "Checkpoint", "Entry", "Unchecked", "plain", "with_slots"]
 
 T = TypeVar("T")
+ELSEWHERE = "of another part"
+"""Begins the reason to ignore a weight that another model's part of the file holds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +67,10 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     ``format`` names the format; ``entries`` holds shape and dtype without reading values; ``orders`` are
     lists of keys in the order in which the model itself lists its variables, each for one list that the file
-    stores; ``layers`` are the places of its layers in that order, where a configuration tells it, which also
-    tells whether the optimizer keeps ``averages`` of the weights.
+    stores; ``layers`` are the places of its layers in that order, where a configuration tells it. ``optimizer`` is
+    the configuration of the optimizer that the model was compiled with (of the one inside a LossScaleOptimizer):
+    class_name and config. ``trained`` are the keys of the weights that an optimizer of the object graph lists, in
+    its order, by the optimizer's place ("generator_optimizer").
     """
 
     def __init__(
@@ -75,7 +80,8 @@ class Checkpoint(Mapping[str, np.ndarray]):
         entries: Sequence[Entry],
         orders: Sequence[Sequence[str]] = (),
         layers: Sequence[str] = (),
-        averages: bool | None = None,
+        optimizer: Mapping[str, Any] | None = None,
+        trained: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.path = path
         self.format = format
@@ -84,11 +90,50 @@ class Checkpoint(Mapping[str, np.ndarray]):
         self.entries: dict[str, Entry] = {entry.key: entry for entry in without_buffers(entries)}
         self.orders = tuple(tuple(order) for order in orders)
         self.layers = tuple(layers)
-        self.averages = averages
+        self.optimizer = optimizer
+        self.trained = {place: tuple(keys) for place, keys in (trained or {}).items()}
+        self.config: Any = None
+        """The model's configuration, as Keras wrote it, where the file has one."""
 
     def having(self, entries: Sequence[Entry], format: str | None = None) -> Checkpoint:
         """The same file with other tensors."""
-        return Checkpoint(self.path, format or self.format, entries, self.orders, self.layers, self.averages)
+        other = Checkpoint(
+            self.path, format or self.format, entries, self.orders, self.layers, self.optimizer, self.trained
+        )
+        other.config = self.config
+        return other
+
+    def part(self, name: str) -> Checkpoint:
+        """The same file with the weights of one of its models ("generator"): the others are there and ignored.
+
+        ``name`` is the model's place among the saved objects, or the first scopes of its variables' names. Raises
+        WeightsError where nothing stands there.
+        """
+        entries, found = [], False
+        for entry in self.entries.values():
+            inside = tuple(p[len(name) :].lstrip("/") for p in entry.paths if _below(p, name))
+            if entry.ignored:
+                entries.append(entry)
+            elif inside or _below(entry.key, name) or any(_below(layer, name) for layer in entry.layers):
+                entries.append(dataclasses.replace(entry, paths=inside or entry.paths))
+                found = True
+            else:
+                entries.append(dataclasses.replace(entry, ignored=f"{ELSEWHERE} than {name}"))
+        if not found:
+            tops = {(e.paths or (e.key,))[0].split("/")[0] for e in self.entries.values() if not e.ignored}
+            raise WeightsError(
+                f"{self.path}: holds no weights of {name!r}; its parts are {', '.join(sorted(tops))}"
+            )
+        kept = {entry.key for entry in entries if not entry.ignored}
+        orders = [[key for key in order if key in kept] for order in self.orders]
+        layers = [p[len(name) :].lstrip("/") for p in self.layers if _below(p, name)]
+        return Checkpoint(self.path, self.format, entries, orders, layers, self.optimizer, self.trained)
+
+    @property
+    def averages(self) -> bool | None:
+        """Whether the optimizer keeps averages of the weights (``use_ema``); None where no configuration tells."""
+        told = None if self.optimizer is None else self.optimizer["config"].get("use_ema")
+        return told if isinstance(told, bool) else None
 
     @functools.cached_property
     def made(self) -> dict[str, Entry]:
@@ -96,6 +141,18 @@ class Checkpoint(Mapping[str, np.ndarray]):
         from tfport.weights.cudnn import torch_layers
 
         return {entry.key: entry for entry in torch_layers(self)}
+
+    def numbers(self) -> dict[str, str]:
+        """The weights that are numbers, by TensorFlow's names where those are known and unique: name -> key."""
+        from tfport.weights.names import VALUE, full_name
+
+        kept = [e for e in self.entries.values() if not e.ignored and e.dtype != "string"]
+        names = {e.key: full_name(e.key, e.layers, e.variable) for e in kept}
+        count = Counter(names.values())
+        own = {key: name if count[name] == 1 else key.removesuffix(VALUE) for key, name in names.items()}
+        if len(set(own.values())) < len(own):  # a name that is another tensor's key
+            own = {key: key for key in own}
+        return {name: key for key, name in own.items()}
 
     def _entry(self, key: str) -> Entry:
         return self.entries[key] if key in self.entries else self.made[key]
@@ -132,10 +189,29 @@ class Checkpoint(Mapping[str, np.ndarray]):
         return f"<Checkpoint {self.format} {self.path!r}, {len(self)} tensors>"
 
 
+def _below(path: str, name: str) -> bool:
+    return path == name or path.startswith(name + "/")
+
+
 def _native(array: np.ndarray) -> np.ndarray:
     """The array in the machine's order of bytes."""
     array = np.asarray(array)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def with_slots(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries of a checkpoint by name in which ``w/my_adam`` is a slot of ``w``, of its shape and dtype, not a weight: an
+    optimizer may have any name."""
+    from tfport.weights.names import slot_owner
+
+    held = {entry.key: entry for entry in entries if not entry.ignored}
+    found = []
+    for entry in entries:
+        owner = None if entry.ignored else held.get(slot_owner(entry.key, held) or "")
+        if owner is not None and entry.shape and (owner.shape, owner.dtype) == (entry.shape, entry.dtype):
+            entry = dataclasses.replace(entry, ignored=f"optimizer slot {entry.key[len(owner.key) + 1 :]}")
+        found.append(entry)
+    return found
 
 
 def plain(arrays: Mapping[str, np.ndarray]) -> Checkpoint:

@@ -31,26 +31,37 @@ def size_in_bytes(text: str, option: str) -> int:
     return size
 
 
-def chosen(names: Sequence[str], select: Sequence[str], exclude: Sequence[str]) -> list[str]:
+def chosen(names: Mapping[str, str], select: Sequence[str], exclude: Sequence[str]) -> list[str]:
     """The names that a pattern of ``select`` matches (all without one) and none of ``exclude`` does.
 
-    Patterns are shell patterns over the whole name (``encoder/*``, ``*kernel``). One that matches nothing raises
-    WeightsError: it is a typing mistake more often than not.
+    ``names`` gives each name's other one, which a pattern may match as well: the key in the file, and what it is
+    written as. Patterns are shell patterns over the whole name (``encoder/*``, ``*kernel``). One that matches nothing
+    raises WeightsError: it is a typing mistake more often than not.
     """
-    for pattern in (*select, *exclude):
-        if not fnmatch.filter(names, pattern):
-            near = ", ".join(names[:5])
+
+    def matching(pattern: str) -> set[str]:
+        fits = re.compile(fnmatch.translate(pattern)).match
+        found = {name for name, other in names.items() if fits(name) or fits(other)}
+        if not found:
+            near = ", ".join(list(names)[:5])
             raise WeightsError(f"the pattern {pattern!r} matches no tensor; the first are {near}")
-    kept = [n for n in names if not select or any(fnmatch.fnmatchcase(n, p) for p in select)]
-    kept = [n for n in kept if not any(fnmatch.fnmatchcase(n, p) for p in exclude)]
+        return found
+
+    wanted = set().union(*map(matching, select)) if select else set(names)
+    unwanted = set().union(*map(matching, exclude))
+    kept = [name for name in names if name in wanted and name not in unwanted]
     if not kept:
         raise WeightsError("--select and --exclude leave no tensor")
     return kept
 
 
 def changed(
-    tensors: Mapping[str, Tensor], select: Sequence[str], exclude: Sequence[str], dtype: str | None
+    tensors: Mapping[str, Tensor],
+    select: Sequence[str],
+    exclude: Sequence[str],
+    dtype: str | None,
+    keys: Mapping[str, str] | None = None,
 ) -> dict[str, Tensor]:
-    """The chosen tensors, floating ones in ``dtype`` where one is given."""
-    names = chosen(list(tensors), select, exclude)
+    """The chosen tensors, floating ones in ``dtype`` where one is given. ``keys`` are their names in the checkpoint."""
+    names = chosen({name: (keys or {}).get(name, name) for name in tensors}, select, exclude)
     return {n: tensors[n] if dtype is None else cast(n, tensors[n], dtype) for n in names}

@@ -10,9 +10,11 @@ import importlib.util
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, overload
 
+from tfport.programs import look_above
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.choosing import changed, chosen, size_in_bytes
 from tfport.weights.detect import read_checkpoint
@@ -135,12 +137,12 @@ def _check_output(output: str, path: str) -> None:
 
 
 def _write(
-    given: Options, tensors: dict[str, Tensor], metadata: dict[str, str]
+    given: Options, tensors: dict[str, Tensor], metadata: dict[str, str], keys: dict[str, str] | None = None
 ) -> tuple[list[str], int, list[str]]:
     """Write what is chosen; the names, the bytes of the values and the files."""
     assert given.output is not None
     size = None if given.shard_size is None else size_in_bytes(given.shard_size, "--shard-size")
-    kept = changed(tensors, given.select, given.exclude, given.dtype)
+    kept = changed(tensors, given.select, given.exclude, given.dtype, keys)
     total = sum(tensor.nbytes for tensor in kept.values())
     with bar(total, os.path.basename(given.output)) as told:
         files = write(given.output, kept, metadata, Writing(size, given.jobs, told))
@@ -149,24 +151,34 @@ def _write(
 
 def _listed(checkpoint: Checkpoint, given: Options) -> Outcome:
     rows = []
-    names = chosen(list(checkpoint.entries), given.select, given.exclude)
+    written = {key: name for name, key in checkpoint.numbers().items()}
+    names = chosen({key: written.get(key, key) for key in checkpoint.entries}, given.select, given.exclude)
     for entry in (checkpoint.entries[name] for name in names):
         rows.append({
-            "name": entry.key, "shape": list(entry.shape), "dtype": entry.dtype, "bytes": _bytes(entry),
+            "name": entry.key, "written_as": written.get(entry.key), "shape": list(entry.shape),
+            "dtype": entry.dtype, "bytes": _bytes(entry),
             "layer": entry.layers[0] if entry.layers else None, "variable": entry.variable,
             "ignored": entry.ignored,
         })  # fmt: skip
-    widths = [max((len(str(row[field])) for row in rows), default=0) for field in ("name", "shape", "dtype")]
+    shown = [
+        {**row, "name": _printable(row["name"]), "layer": _printable(row["layer"] or "")} for row in rows
+    ]
+    widths = [max((len(str(row[field])) for row in shown), default=0) for field in ("name", "shape", "dtype")]
     lines = [
         f"{row['name']:<{widths[0]}}  {row['shape']!s:<{widths[1]}}  {row['dtype']:<{widths[2]}}  "
         f"{row['bytes'] if row['bytes'] is not None else '?':>10}"
         + (f"  ({row['ignored']})" if row["ignored"] else f"  {row['layer']}" if row["layer"] else "")
-        for row in rows
+        for row in shown
     ]
     total = sum(row["bytes"] or 0 for row in rows)  # type: ignore[misc]
     weights = sum(not row["ignored"] for row in rows)
     lines.append(f"{checkpoint.format}: {len(rows)} tensors, {weights} of them weights, {total:,} bytes")
     return Outcome("\n".join(lines), {"path": checkpoint.path, "format": checkpoint.format, "tensors": rows})
+
+
+def _printable(name: Any) -> str:
+    """The name, control characters escaped: a file must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name or "")
 
 
 def _bytes(entry: Entry) -> int | None:
@@ -176,17 +188,23 @@ def _bytes(entry: Entry) -> int | None:
         return None
 
 
+def _others(checkpoint: Checkpoint) -> str:
+    """What a checkpoint without weights holds, for its error."""
+    why = Counter(entry.ignored or entry.dtype for entry in checkpoint.entries.values())
+    return f" (it has {', '.join(f'{n} x {what}' for what, n in why.most_common(4))})" if why else ""
+
+
 def _exported(checkpoint: Checkpoint, given: Options) -> Outcome:
     """The weights under TensorFlow's names, in its layouts."""
-    kept = [entry for entry in checkpoint.entries.values() if not entry.ignored and entry.dtype != "string"]
+    kept = checkpoint.numbers()
     if not kept:
-        raise WeightsError(f"{checkpoint.path}: holds no weights")
-    full = [f"{e.layers[0]}/{e.variable}" if e.layers and e.variable else "" for e in kept]
-    names = full if all(full) and len(set(full)) == len(full) else [e.key for e in kept]
+        raise WeightsError(f"{checkpoint.path}: holds no weights{_others(checkpoint)}")
     tensors = {
-        name: Tensor(e.shape, e.dtype, *checkpoint.apart(e.key)) for name, e in zip(names, kept, strict=True)
+        name: Tensor(entry.shape, entry.dtype, *checkpoint.apart(key))
+        for name, key in kept.items()
+        for entry in (checkpoint.entries[key],)
     }
-    written, size, files = _write(given, tensors, {"source": "tensorflow", "layout": "tensorflow"})
+    written, size, files = _write(given, tensors, {"source": "tensorflow", "layout": "tensorflow"}, kept)
     left = len(checkpoint) - len(kept)
     text = (
         f"{given.output}: {len(written)} tensors, {size:,} bytes, under TensorFlow's names and in TensorFlow's layouts"
@@ -241,7 +259,7 @@ def _written(given: Options, tensors: dict[str, Tensor], report: Report) -> Outc
 
 def _streamed(path: str, given: Options) -> Outcome | None:
     """The state_dict written from a module that has shapes only; None where it must be built with its values."""
-    from tfport.weights.averages import with_averages
+    from tfport.weights.averages import lone_averages, with_averages
     from tfport.weights.fitting import fit
     from tfport.weights.report import report_of
     from tfport.weights.streaming import state_tensors
@@ -252,6 +270,8 @@ def _streamed(path: str, given: Options) -> Outcome | None:
         return None
     target, name, beside = made
     checkpoint = read_checkpoint(path)
+    if given.ema:
+        checkpoint = lone_averages(checkpoint)
     fitted = fit(target, checkpoint, record=given.record or beside, name=name, map=given.map)
     if given.ema:
         checkpoint = with_averages(checkpoint, fitted.trainable(), fitted.ordered)
@@ -265,6 +285,7 @@ def _mapped(path: str, given: Options) -> Outcome:
     """``--write-map``: what goes where, with what is still open."""
     from tfport.weights.fitting import pair, untold
     from tfport.weights.mapping_file import write_map
+    from tfport.weights.proposing import proposals
 
     assert given.module is not None and given.write_map is not None
     target, name, beside = build(given.module)
@@ -272,7 +293,9 @@ def _mapped(path: str, given: Options) -> Outcome:
     _, targets, matching = pair(target, checkpoint, record=given.record or beside, name=name, map=given.map)
     told = {m.way.target for m in matching.matches} | {w.target for w in matching.zeros}
     told |= {way.target for _, way in matching.missing}
-    write_map(given.write_map, matching, untold(targets, told), type(target).__name__, checkpoint)
+    named = [way.target for _, way in matching.missing] + untold(targets, told)
+    proposed = proposals(targets, named, matching, checkpoint)
+    write_map(given.write_map, matching, proposed, type(target).__name__, checkpoint)
     still = len(matching.missing) + len(untold(targets, told)) + len(matching.left_over)
     text = f"{given.write_map}: {len(matching.matches)} tensors matched, {still} still open; edit it and pass --map"
     return Outcome(text, {"map": given.write_map, "matched": len(matching.matches), "open": still})
@@ -348,6 +371,7 @@ def _found(module: str, file: str, name: str) -> Any:
         raise WeightsError(f"--module {module}: {file} is no Python file")
     loaded = importlib.util.module_from_spec(spec)
     sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
+    look_above(file)
     sys.modules[stem] = loaded
     try:
         spec.loader.exec_module(loaded)

@@ -14,15 +14,18 @@ from typing import Any
 
 from tfport.weights.checkpoint import Entry
 from tfport.weights.derive_recurrent import Weight, weights_of
+from tfport.weights.flattening import Told, flattening
 from tfport.weights.patterns import Sizes
+from tfport.weights.wrapped import computed
 
-__all__ = ["Slot", "derive", "pattern_for", "recurrent_kind"]
+__all__ = ["Slot", "derive", "is_output", "pattern_for", "recurrent_kind"]
 
 _KERNELS = {1: "w i o -> o i w", 2: "h w i o -> o i h w", 3: "d h w i o -> o i d h w"}
 _TRANSPOSED = {1: "w o i -> i o w", 2: "h w o i -> i o h w", 3: "d h w o i -> i o d h w"}
 _DEPTHWISE = {1: "w c m -> (c m) 1 w", 2: "h w c m -> (c m) 1 h w"}
 _DENSE = ("i o -> o i", "i o -> i o")
 _AS_IT_IS = "... -> ..."
+_VECTORS = ("o -> o", "c -> c")
 _KERNEL_WORDS = ("weight", "kernel", "proj")
 _MATRIX = re.compile(r"[wuv]([qkvoxhifcgzr0-9]|_\w+)?|.*(filter|matrix).*", re.IGNORECASE)
 """Names of what multiplies: with two axes of one size nothing shows whether such a matrix is transposed."""
@@ -58,14 +61,18 @@ class Slot:
     """Parameters that the same weight fills too, with their patterns: the second bias of a recurrent layer."""
 
 
-def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Slot], dict[str, str]]:
+def derive(
+    targets: Mapping[str, Any], recurrent: bool = False, told: Mapping[int, Told] | None = None
+) -> tuple[list[Slot], dict[str, str]]:
     """The slots of a module's tensors (``fitting.Held`` by name) in the order of definition, and for the parameters
-    that no pattern can be told for, why. ``recurrent`` says that the checkpoint has torch's recurrent layers (`cudnn`).
+    that no pattern can be told for, why. ``recurrent`` says that the checkpoint has torch's recurrent layers (`cudnn`),
+    ``told`` how the axes of layers lie (by ``id``) where that is known.
     """
     slots: list[Slot] = []
     refused: dict[str, str] = {}
     tables: dict[int, tuple[str, Table] | None] = {}
-    widths, flattened = _Widths(), {}
+    layers = list({id(held.owner): held.owner for held in targets.values()}.values())
+    flattened = flattening(layers) if told is None else dict(told)
     for target, held in targets.items():
         owner, path = held.owner, target[: -len(held.name)].rstrip(".")
         if recurrent and recurrent_kind(owner):
@@ -73,30 +80,33 @@ def derive(targets: Mapping[str, Any], recurrent: bool = False) -> tuple[list[Sl
                 Slot(target, path, recurrent_kind(owner), "", _AS_IT_IS, {}, -1, 0, True, id(held.tensor))
             )
             continue
-        if (known := weights_of(owner)) is not None:
-            kind, weights, reason = known
+        if (recurrence := weights_of(owner)) is not None:
+            kind, weights, reason = recurrence
             if reason:
                 refused[target] = f"{path or 'the module'}: {reason}"
             else:
                 slots += _recurrent(target, path, held, kind, weights)
             continue
+        if held.parameter and (reason := computed(path, held)):
+            refused[target] = reason
+            continue
         if id(owner) not in tables:
             tables[id(owner)] = _table(owner)
-            flattened[id(owner)] = widths.passed(owner)
         table = tables[id(owner)]
         if table is None and _is_torch(owner):
             if held.parameter:
                 name = type(owner).__name__
                 refused[target] = f"{path or 'the module'}: {name} is no layer with known patterns"
             continue
-        told = {name: (role, pattern) for role, (name, pattern) in table[1].items()} if table else {}
-        if held.name in told:
-            role, pattern = told[held.name]
-            sizes, reason = flattened[id(owner)] if role == "kernel" else ({}, "")
-            if reason:
+        known = {name: (role, pattern) for role, (name, pattern) in table[1].items()} if table else {}
+        if held.name in known:
+            role, pattern = known[held.name]
+            if reason := flattened[id(owner)].reason(role):
                 refused[target] = reason
                 continue
-            order = list(told)
+            order, way = list(known), flattened[id(owner)]
+            pattern = (way.pattern if role == "kernel" else way.vector) or pattern
+            sizes = way.sizes if role == "kernel" or way.vector else {}
             slots.append(
                 Slot(target, path, table[0] if table else "", role, pattern, sizes, order.index(held.name),
                      len(order), True, id(held.tensor))
@@ -135,9 +145,14 @@ def _recurrent(target: str, path: str, held: Any, kind: str, weights: Sequence[W
 def pattern_for(slot: Slot, entry: Entry) -> str:
     """The slot's pattern for this tensor: TensorFlow has two exact forms of some kernels.
 
-    A dense layer written as a convolution of width 1 has a leading axis of size 1 (GPT-2 of TensorFlow 1); a kernel of
-    as many groups as channels is (..., 1, out) as Conv2D with groups, and (..., channels, multiplier) as DepthwiseConv2D.
+    A dense layer written as a convolution of width 1 has a leading axis of size 1 (GPT-2 of TensorFlow 1), and so may a
+    bias (GPT-2 of transformers) or a scale; a kernel of as many groups as channels is (..., 1, out) as Conv2D with
+    groups, and (..., channels, multiplier) as DepthwiseConv2D. ``output_weights`` of google-research are (out, in).
     """
+    if slot.pattern == _DENSE[0] and is_output(entry):
+        return "o i -> o i"
+    if slot.pattern in _VECTORS and len(entry.shape) > 1 and set(entry.shape[:-1]) == {1}:
+        return "1 " * (len(entry.shape) - 1) + slot.pattern
     if slot.role != "kernel":
         return slot.pattern
     if slot.pattern in _DENSE and len(entry.shape) == 3 and entry.shape[0] == 1:
@@ -147,45 +162,9 @@ def pattern_for(slot: Slot, entry: Entry) -> str:
     return slot.pattern
 
 
-class _Widths:
-    """The widths of the values that the layers so far have made: what may feed the next Linear."""
-
-    def __init__(self) -> None:
-        self.image = 0  # channels of the image that the layer before gave; 0 after a Linear
-        self.images: set[int] = set()
-        self.flat: set[int] = set()
-
-    def passed(self, owner: Any) -> tuple[dict[str, int], str]:
-        """Sizes for a Linear's kernel, and why its order cannot be told; notes what the layer gives."""
-        from torch import nn
-
-        if not isinstance(owner, nn.Linear):
-            channels = int(getattr(owner, "out_channels", 0) or getattr(owner, "num_features", 0))
-            if channels and _rank(owner):
-                self.image = channels
-                self.images.add(channels)
-            width = getattr(owner, "embedding_dim", 0) or getattr(owner, "nf", 0)
-            for size in (width, *(getattr(owner, "normalized_shape", None) or ())):
-                self.flat.add(int(size))
-            return {}, ""
-        image, inputs = self.image, owner.in_features
-        self.image = 0
-        self.flat.add(owner.out_features)
-        if inputs == 0:  # lazy: the kernel must show that nothing spatial was flattened
-            return ({"i": image} if image else {}), ""
-        if image:
-            known, images = {image}, {image}
-        else:
-            images = self.images
-            known = self.flat | {c for c in images if not any(c % n == 0 for n in images if n < c)}
-        flat = {c for c in images if inputs % c == 0}
-        if inputs in known or not flat:
-            self.flat.add(inputs)
-            return {}, ""
-        return {}, (
-            f"a Linear of {inputs} inputs after an image of {image or min(flat)} channels: whether its flattened"
-            " axes run h w c or c h w cannot be told"
-        )
+def is_output(entry: Entry) -> bool:
+    """Whether a tensor is the matrix of a head in google-research's code (BERT, ALBERT), which multiplies its transpose."""
+    return re.fullmatch(r"(.*/)?output_weights(:0)?", entry.key) is not None
 
 
 def recurrent_kind(owner: Any) -> str:
@@ -213,19 +192,6 @@ def _is_torch(owner: Any) -> bool:
     """Whether a class of torch itself, other than its lists of plain parameters."""
     origin = type(owner).__module__
     return origin.startswith("torch.nn.") and not origin.endswith(".container")
-
-
-def _rank(owner: Any) -> int:
-    """Spatial rank of an image layer; 0 for others."""
-    from torch import nn
-    from torch.nn.modules.batchnorm import _NormBase
-
-    if isinstance(owner, nn.modules.conv._ConvNd):
-        return len(owner.kernel_size)
-    name = type(owner).__name__
-    if isinstance(owner, _NormBase):
-        return int(name[-2]) if name[-1:] == "d" and name[-2:-1].isdigit() else 2
-    return 0
 
 
 def _table(owner: Any) -> tuple[str, Table] | None:
@@ -256,7 +222,14 @@ def _table(owner: Any) -> tuple[str, Table] | None:
     else:
         return None
     kind, table = found
-    return kind, {role: way for role, way in table.items() if getattr(owner, way[0], None) is not None}
+    return kind, {role: way for role, way in table.items() if _has(owner, way[0])}
+
+
+def _has(owner: Any, name: str) -> bool:
+    """Whether a module has a tensor of that name. A parametrization is not asked for its value: that changes it."""
+    parametrized = getattr(owner, "parametrizations", {})
+    held = (owner._parameters.get(name), owner._buffers.get(name), owner.__dict__.get(name))
+    return name in parametrized or any(tensor is not None for tensor in held)
 
 
 def _scale() -> Table:

@@ -15,14 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from tfport.weights.bundle import GRAPH
+from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.detect import read_checkpoint
-from tfport.weights.errors import WeightsError
+from tfport.weights.dtypes import UNREADABLE
+from tfport.weights.errors import WeightsError, brief
 from tfport.weights.moving import blocks
 
 __all__ = ["Difference", "Row", "diff", "open_any"]
 
 SPELLINGS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias", "moving_mean": "running_mean",
              "moving_variance": "running_var", "weights": "weight", "biases": "bias"}  # fmt: skip
+NESTED = ("model", "state_dict", "model_state_dict", "module")
+"""Where a file with an optimizer's state, too, keeps the state_dict."""
 KERNELS = {2: (1, 0), 3: (2, 1, 0), 4: (3, 2, 0, 1), 5: (4, 3, 0, 1, 2)}
 WORDS = {2: "i o -> o i", 3: "k i o -> o i k", 4: "h w i o -> o i h w", 5: "d h w i o -> o i d h w"}
 
@@ -31,7 +36,8 @@ WORDS = {2: "i o -> o i", 3: "k i o -> o i k", 4: "h w i o -> o i h w", 5: "d h 
 class Row:
     """One pair of tensors, or a tensor that stands alone.
 
-    ``status`` is equal (bit for bit), close (only numbers differ: see ``max_abs``), shape, dtype, only in A or only in B.
+    ``status`` is equal (bit for bit), close (only numbers differ: see ``max_abs``), strings (they differ), shape, dtype,
+    only in A or only in B.
     """
 
     a: str | None
@@ -43,6 +49,8 @@ class Row:
     differing: int = 0
     max_abs: float = 0.0
     note: str = ""
+    weight: bool = True
+    """False for optimizer state, counters and strings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +60,8 @@ class Difference:
     a: str
     b: str
     rows: tuple[Row, ...]
+    left_out: tuple[int, int] = (0, 0)
+    """Tensors of A and of B that are no weights (optimizer state, counters, strings) and not in the other file too."""
 
     @property
     def equal(self) -> bool:
@@ -63,10 +73,17 @@ class Difference:
 
     def __str__(self) -> str:
         lines = [_line(row) for row in self.rows if row.status != "equal"]
-        count = sum(row.status == "equal" for row in self.rows)
-        moved = sum(row.status == "equal" and bool(row.move) for row in self.rows)
-        told = f"{count} of {len(self.rows)} tensors are equal, bit for bit"
+        weights = [row for row in self.rows if row.weight]
+        count = sum(row.status == "equal" for row in weights)
+        moved = sum(row.status == "equal" and bool(row.move) for row in weights)
+        told = f"{count} of {len(weights)} tensors are equal, bit for bit"
         lines.append(told + (f" ({moved} of them after the move of a kernel)" if moved else ""))
+        if state := [row.status == "equal" for row in self.rows if not row.weight]:
+            lines.append(f"of what is no weight (optimizer, counters, strings): {sum(state)} of {len(state)}")
+        if any(self.left_out):
+            lines.append(
+                f"no weights, and not in both: {self.left_out[0]} tensors of A, {self.left_out[1]} of B"
+            )
         return "\n".join(lines)
 
 
@@ -86,24 +103,27 @@ def diff(a: str, b: str) -> Difference:
     rows = [_compared(x, y, left[x], right[y]) for x, y in pairs]
     rows += [Row(x, None, "only in A", *_facts(left[x]), note=f"not in {b}") for x in alone[0]]
     rows += [Row(None, y, "only in B", *_facts(right[y]), note=f"not in {a}") for y in alone[1]]
-    return Difference(a, b, tuple(rows))
+    states = [held.state if isinstance(held, _Weights) else {} for held in (left, right)]
+    both = [key for key in states[0] if key in states[1]]
+    rows += [
+        dataclasses.replace(_compared(key, key, states[0][key], states[1][key]), weight=False) for key in both
+    ]
+    left_out = len(states[0]) - len(both), len(states[1]) - len(both)
+    return Difference(a, b, tuple(rows), left_out)
 
 
 def _facts(array: np.ndarray) -> tuple[tuple[int, ...], str]:
     return array.shape, "string" if array.dtype == object else array.dtype.name
 
 
-class _Numbers(Mapping[str, np.ndarray]):
-    """The numeric weights of a TensorFlow checkpoint; optimizer state and strings are left out."""
+class _Weights(Mapping[str, np.ndarray]):
+    """The numeric weights of a TensorFlow checkpoint, and what else it holds: optimizer state, counters, strings."""
 
     def __init__(self, path: str) -> None:
         self._checkpoint = read_checkpoint(path)
-        entries = self._checkpoint.entries.values()
-        self._keys = [e.key for e in entries if not e.ignored and e.dtype != "string"]
-        full = {e.key: f"{e.layers[0]}/{e.variable}" for e in entries if e.layers and e.variable}
-        names = [full.get(key, key) for key in self._keys]
-        unique = len(set(names)) == len(names)
-        self._names = dict(zip(names if unique else self._keys, self._keys, strict=True))
+        self._names = self._checkpoint.numbers()
+        weights = set(self._names.values())
+        self.state = _State(self._checkpoint, [key for key in self._checkpoint if key not in weights])
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._checkpoint[self._names[name]]
@@ -115,6 +135,33 @@ class _Numbers(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
+class _State(Mapping[str, np.ndarray]):
+    """The tensors of a checkpoint that are no weights, by key; without its description of the objects and the number
+    of times that it was saved.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, keys: list[str]) -> None:
+        self._checkpoint = checkpoint
+        self._keys = {
+            key: None
+            for key in keys
+            if key != GRAPH
+            and not key.startswith("save_counter/")
+            and checkpoint.entries[key].dtype not in UNREADABLE
+        }
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._checkpoint[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
 def open_any(path: str) -> Mapping[str, np.ndarray]:
     """A TensorFlow or Keras checkpoint, a .safetensors file or its index, or a .pt state_dict (by torch's loader for
     weights alone, which runs no code)."""
@@ -124,7 +171,12 @@ def open_any(path: str) -> Mapping[str, np.ndarray]:
         return _shards(path)
     if path.endswith((".pt", ".pth")):
         return _pt(path)
-    return _Numbers(path)
+    if os.path.isfile(os.path.join(path, ".metadata")):
+        raise WeightsError(
+            f"{path}: the description of a distributed checkpoint is a pickle, which is never loaded: compare the"
+            " .safetensors or .pt file that is written instead of it"
+        )
+    return _Weights(path)
 
 
 def _safetensors(path: str) -> Mapping[str, np.ndarray]:
@@ -150,19 +202,21 @@ def _shards(path: str) -> Mapping[str, np.ndarray]:
 
 
 def _pt(path: str) -> Mapping[str, np.ndarray]:
-    import pickle
-
     import torch
 
     from tfport.weights.command import array_of
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        first = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise WeightsError(f"{path}: no state_dict of tensors alone: {first[0]}") from None
+    except Exception as error:  # on a damaged file torch's loader raises whatever its parts do
+        raise WeightsError(f"{path}: no state_dict of tensors alone: {brief(error)}") from None
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: holds a {type(state).__name__}, no state_dict")
+    inside = [state[name] for name in NESTED if isinstance(state.get(name), dict)]
+    if len(inside) == 1 and not any(isinstance(value, torch.Tensor) for value in state.values()):
+        state = inside[0]
+    if not any(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: holds no tensors, and no state_dict under {', '.join(NESTED)}")
     return {str(k): array_of(v) for k, v in state.items() if isinstance(v, torch.Tensor)}
 
 
@@ -199,6 +253,9 @@ def _compared(a: str, b: str, x: np.ndarray, y: np.ndarray) -> Row:
         return Row(a, b, "shape", shape, dtype, note=f"{list(y.shape)} in B")
     if x.dtype != y.dtype:
         return Row(a, b, "dtype", shape, dtype, move, note=f"{y.dtype.name} in B")
+    if x.dtype == object:
+        differing = sum(one != other for one, other in zip(x.ravel(), y.ravel(), strict=True))
+        return Row(a, b, "strings" if differing else "equal", shape, dtype, note=f"{differing} differ")
     differing, largest = 0, 0.0
     for left, right in zip(_pieces(x), _pieces(y), strict=True):
         bits = left.view(np.uint8).reshape(len(left), -1) != right.view(np.uint8).reshape(len(right), -1)

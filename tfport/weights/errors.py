@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["WeightsError"]
+__all__ = ["WeightsError", "brief"]
+
+
+def brief(error: BaseException, most: int = 200) -> str:
+    """What a library said, in one line of at most so many characters."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= most else said[:most] + "..."
 
 
 class WeightsError(ValueError):

@@ -17,6 +17,7 @@ from tfport.weights.matching import Match, Matching, match
 from tfport.weights.patterns import ZEROS, Plan, Sizes, plan, source_shape
 from tfport.weights.record import Record, find_record, load_record, parse_record
 from tfport.weights.unrecorded import match_unrecorded
+from tfport.weights.wrapped import prefixed, unwrapped
 
 __all__ = ["Fitted", "Held", "fit", "open_checkpoint", "pair", "untold"]
 
@@ -54,6 +55,7 @@ def pair(
     module: Any, checkpoint: Checkpoint, *, record: Any = None, name: str | None = None, map: Any = None
 ) -> tuple[Record, dict[str, Held], Matching]:
     """What goes where, whether all of it fits or not: by a map, by the record, or by what the module tells."""
+    module = _unwrapped(module)
     targets = _targets(module)
     if map is not None:
         told = read_map(map)
@@ -64,8 +66,10 @@ def pair(
                 f"{told.path}: {type(module).__name__} has no parameter of these names", unknown
             )
         return found, {n: held for n, held in targets.items() if n not in told.kept}, matching
-    recorded = _record(module, record, name)
+    inside, prefix = unwrapped(module)
+    recorded = _record(inside, record, name)
     if recorded is not None:
+        recorded = prefixed(recorded, prefix)
         return recorded, targets, match(recorded, checkpoint)
     found, matching = match_unrecorded(module, targets, checkpoint)
     return found, targets, matching
@@ -86,11 +90,11 @@ def fit(
     plans, wrong = _plans(targets, matching.matches)
     problems += wrong + _forbidden(found, matching.matches) + _fills(targets, matching)
     if problems:
-        by_hand = "; settle it by hand: --write-map FILE.toml, then --map FILE.toml" * (
-            found.kind == "derived"
-        )
+        by_hand = _cast(targets, matching.matches)
+        if found.kind == "derived" and any(not p.startswith("wrong dtype") for p in problems):
+            by_hand += "; settle it by hand: --write-map FILE.toml, then --map FILE.toml"
         if any(getattr(part, "built", True) is False for part in module.modules()):  # compat.keras
-            by_hand = (
+            by_hand += (
                 "; it has layers without weights before their first call: call it once on an example, or name a"
                 " function that does and returns it"
             )
@@ -128,6 +132,19 @@ def _record(module: Any, record: Any, name: str | None) -> Record | None:
     if record is not None:
         return parse_record(record, wanted, "the record given")
     return find_record(module, name)
+
+
+def _unwrapped(module: Any) -> Any:
+    """The module inside what torch.compile, DataParallel and DistributedDataParallel make of it."""
+    from torch import nn
+
+    while True:
+        if isinstance(getattr(module, "_orig_mod", None), nn.Module):
+            module = module._orig_mod
+        elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            module = module.module
+        else:
+            return module
 
 
 def _targets(module: Any) -> dict[str, Held]:
@@ -227,6 +244,19 @@ def _fills(targets: dict[str, Held], matching: Matching) -> list[str]:
                     f"wrong shape: {way.target} {list(shape)} has no {blocks} equal blocks to fill"
                 )
     return problems
+
+
+def _cast(targets: dict[str, Held], matches: list[Match]) -> str:
+    """What to do where the module has another dtype than the checkpoint: nothing is rounded unasked."""
+    pairs = {
+        (m.entry.dtype, str(targets[m.way.target].tensor.dtype).removeprefix("torch."))
+        for m in matches if m.way.target in targets
+    }  # fmt: skip
+    return "".join(
+        f"; for {there}, load it into the module in {here} (module.to(torch.{here})) and cast the module then"
+        f" (tfport weights: --dtype {there})"
+        for here, there in sorted(pairs) if here != there and "float" in here and "float" in there
+    )  # fmt: skip
 
 
 def _plans(targets: dict[str, Held], matches: list[Match]) -> tuple[list[Plan], list[str]]:

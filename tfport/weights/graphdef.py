@@ -9,9 +9,12 @@ read so, every floating constant of rank 1 or more counts as a weight.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from tfport.weights import tensorproto
 from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.dtypes import name_of
 from tfport.weights.errors import WeightsError
 from tfport.weights.graphroles import Node, Roles
 from tfport.weights.names import describe
@@ -42,6 +45,7 @@ def looks_like_graph(data: memoryview) -> bool:
 def read_graph(data: memoryview, path: str) -> Checkpoint:
     """The constants of a frozen GraphDef by node name. Raises WeightsError on damage, or on a graph without any."""
     nodes = [_node(value) for number, value in views(data) if number == 1 and not isinstance(value, int)]
+    _check_whole(nodes, path)
     identities = {n.inputs[0]: n.name for n in nodes if n.op == "Identity" and n.inputs}
     held = [n for n in nodes if n.op == "Const" and n.value is not None]
     read = {n.name for n in held if _is_read(n.name, identities.get(n.name, ""))}
@@ -50,6 +54,10 @@ def read_graph(data: memoryview, path: str) -> Checkpoint:
     for node in held:
         assert node.value is not None
         proto = tensorproto.parse(node.value)
+        if node.dtype is not None and proto.dtype != name_of(node.dtype):
+            raise WeightsError(
+                f"{path}: {node.name} is {name_of(node.dtype)}, its values are {proto.dtype}: damaged"
+            )
         weight = node.name in read if read else proto.dtype.startswith(FLOATING) and len(proto.shape) > 0
         about = describe(node.name)
         if _RESOURCE.search(node.name):
@@ -67,12 +75,26 @@ def read_graph(data: memoryview, path: str) -> Checkpoint:
     return Checkpoint(path, "frozen graph", entries, [weights])
 
 
+def _check_whole(nodes: Sequence[Node], path: str) -> None:
+    """A graph has no checksum, but a changed name shows: every input is a node, and no two nodes have one name."""
+    names = {node.name for node in nodes}
+    if len(names) < len(nodes):
+        twice = Counter(node.name for node in nodes).most_common(1)[0][0]
+        raise WeightsError(f"{path}: two nodes of the graph are called {twice!r}: the file is damaged")
+    for node in nodes:
+        for name in node.inputs:
+            if name.removeprefix("^") not in names:
+                raise WeightsError(
+                    f"{path}: {node.name} reads {name!r}, and no node is called so: damaged, or cut off"
+                )
+
+
 def _is_read(name: str, reader: str) -> bool:
     return reader == f"{name}/read" or (bool(_RESOURCE.search(name)) and reader == name.rpartition("/")[0])
 
 
 def _node(message: memoryview) -> Node:
-    name, op, inputs, value = "", "", [], None
+    name, op, inputs, value, dtype = "", "", [], None, None
     for number, item in views(message):
         if isinstance(item, int):
             continue
@@ -82,19 +104,21 @@ def _node(message: memoryview) -> Node:
             op = bytes(item).decode("utf-8", "backslashreplace")
         elif number == 3:
             inputs.append(bytes(item).decode("utf-8", "backslashreplace").partition(":")[0])
-        elif number == 5 and (found := _attribute(item, b"value")) is not None:
-            value = found
-    return Node(name, op, inputs, value)
+        elif number == 5:
+            key, fields_ = _attribute(item)
+            if key == b"value":
+                value = next((v for n, v in fields_ if n == 8 and not isinstance(v, int)), None)
+            elif key == b"dtype":
+                dtype = next((v for n, v in fields_ if n == 6 and isinstance(v, int)), None)
+    return Node(name, op, inputs, value, dtype)
 
 
-def _attribute(entry: memoryview, key: bytes) -> memoryview | None:
-    """The tensor of an attribute with this name."""
-    name, value = None, None
+def _attribute(entry: memoryview) -> tuple[bytes, Iterable[tuple[int, int | memoryview]]]:
+    """The name of an attribute and the fields of its AttrValue."""
+    name, value = b"", memoryview(b"")
     for number, item in views(entry):
         if number == 1 and not isinstance(item, int):
             name = bytes(item)
         elif number == 2 and not isinstance(item, int):
             value = item
-    if name != key or value is None:
-        return None
-    return next((v for n, v in views(value) if n == 8 and not isinstance(v, int)), None)
+    return name, views(value)

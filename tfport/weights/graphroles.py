@@ -25,12 +25,13 @@ ROLES = {
 @dataclasses.dataclass(frozen=True, eq=False)
 class Node:
     """A NodeDef: name, operation, names of its inputs (``^name`` where only the order of execution depends on it),
-    and its attribute ``value`` where it has one."""
+    and its attributes ``value`` and ``dtype`` where it has them."""
 
     name: str
     op: str
     inputs: list[str]
     value: memoryview | None
+    dtype: int | None = None
 
 
 class Roles:

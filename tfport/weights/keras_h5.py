@@ -7,13 +7,16 @@ weights, trainable ones first.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.errors import WeightsError
-from tfport.weights.hdf5 import attribute, datasets, entry, groups, texts
+from tfport.weights.hdf5 import attribute, check_places, datasets, entry, groups, texts
 from tfport.weights.keras1 import classes_of, entries_of, is_keras1
+from tfport.weights.keras_weights import innermost
 from tfport.weights.names import canonical, not_a_weight, suffixes
 
 __all__ = ["is_legacy", "read_legacy_h5"]
@@ -35,18 +38,45 @@ def read_legacy_h5(root: Any, data: memoryview, path: str) -> Checkpoint:
     first = _is_keras1(root, group)
     kinds = classes_of(_text(root, "model_config"), path) if first else {}
     entries: list[Entry] = []
-    for layer in [*layers, *([_TOP] if _TOP in group and _TOP not in layers else [])]:
+    stored: list[Any] = []
+    layers += [_TOP] if _TOP in group and _TOP not in layers else []
+    for layer in layers:
         if layer not in group:
             raise WeightsError(f"{path}: layer {layer!r} is listed and not in the file: damaged")
-        held = [_entry(data, group[layer], layer, weight, base) for weight in _weights(group[layer])]
+        found = [(weight, _dataset(group[layer], layer, weight)) for weight in _weights(group[layer])]
+        held = [_entry(data, dataset, layer, weight, base) for weight, dataset in found]
         entries += entries_of(layer, held, kinds.get(layer, "")) if first else held
+        stored += [dataset for _, dataset in found]
+    _check_listed([group[layer] for layer in layers], stored)
     _check_backend(_text(root, "backend") or _text(group, "backend"), entries, path)
     order = [e.key for e in entries if not e.ignored]
     for name, below in groups(root):
         if name.split("/")[0] == "optimizer_weights":
             for leaf, dataset in datasets(below):
+                stored.append(dataset)
                 entries.append(entry(data, dataset, key=f"{name}/{leaf}", ignored="optimizer state"))
-    return Checkpoint(path, "Keras .h5 (legacy)", entries, [order])
+    check_places(stored)
+    checkpoint = Checkpoint(path, "Keras .h5 (legacy)", entries, [order], optimizer=_optimizer(root))
+    checkpoint.config = _config(root)
+    return checkpoint
+
+
+def _config(root: Any) -> Any:
+    """The model's configuration; None where there is none that can be read."""
+    try:
+        return json.loads(_text(root, "model_config") or "null")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _optimizer(root: Any) -> dict[str, Any] | None:
+    """The configuration of the optimizer in the attribute ``training_config``, None where there is none to read."""
+    text = _text(root, "training_config")
+    try:
+        told = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return innermost(told.get("optimizer_config")) if isinstance(told, dict) else None
 
 
 def _check_backend(backend: str | None, entries: list[Entry], path: str) -> None:
@@ -61,7 +91,7 @@ def _check_backend(backend: str | None, entries: list[Entry], path: str) -> None
 
 def _text(item: Any, name: str) -> str | None:
     found = attribute(item, name)
-    return None if found is None else texts(found)[0]
+    return None if found is None else next(iter(texts(found)), None)
 
 
 def _weights(group: Any) -> list[str]:
@@ -75,16 +105,32 @@ def _is_keras1(root: Any, group: Any) -> bool:
                                for w in _weights(group[layer])])  # fmt: skip
 
 
-def _entry(data: memoryview, group: Any, layer: str, weight: str, base: str) -> Entry:
-    parent = group
+def _dataset(group: Any, layer: str, weight: str) -> Any:
     *above, leaf = weight.split("/")
     for part in above:
-        parent = dict(_subgroups(parent)).get(part)
-        if parent is None:
+        group = dict(_subgroups(group)).get(part)
+        if group is None:
             raise WeightsError(f"{layer}: weight {weight!r} is listed and not in the file: damaged")
-    dataset = dict(datasets(parent)).get(leaf)
+    dataset = dict(datasets(group)).get(leaf)
     if dataset is None:
         raise WeightsError(f"{layer}: weight {weight!r} is listed and not in the file: damaged")
+    return dataset
+
+
+def _check_listed(layers: Iterable[Any], stored: Sequence[Any]) -> None:
+    """Keras lists each weight that it writes: one that no list has would be lost in silence."""
+    listed = {dataset.name for dataset in stored}
+    for layer in layers:
+        for _, below in groups(layer):
+            for _, dataset in datasets(below):
+                if dataset.name not in listed:
+                    raise WeightsError(
+                        f"{dataset.name} is in the file and in no list of its layer's weights: damaged"
+                    )
+
+
+def _entry(data: memoryview, dataset: Any, layer: str, weight: str, base: str) -> Entry:
+    leaf = weight.rpartition("/")[2]
     key = "/".join(part for part in (base, layer, weight) if part)
     scope = re.sub(r":\d+$", "", weight).rpartition("/")[0]
     names = suffixes(scope)

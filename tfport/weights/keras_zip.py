@@ -10,17 +10,19 @@ import io
 import json
 import zipfile
 import zlib
+from typing import Any
 
 from tfport.weights.checkpoint import Checkpoint
-from tfport.weights.errors import WeightsError
+from tfport.weights.errors import WeightsError, brief
 from tfport.weights.hdf5 import open_hdf5
 from tfport.weights.keras_weights import read_weights_h5
 
-__all__ = ["read_keras"]
+__all__ = ["config_of", "read_keras"]
 
 _WEIGHTS = "model.weights.h5"
-_LARGEST_CONFIG = 1 << 28
+_LARGEST_CONFIG = 1 << 26
 _LARGEST_RATIO = 200
+_SMALL = 1 << 24
 
 
 def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoint:
@@ -29,15 +31,20 @@ def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoin
         archive = zipfile.ZipFile(_File(data))
         names = archive.namelist()
         if _WEIGHTS not in names:
-            other = [n for n in names if n.endswith((".npz", ".h5", ".json"))]
+            other = [n for n in names if n.endswith((".npy", ".npz", ".h5", ".json"))]
+            if other and all(n.endswith(".npy") for n in names):
+                raise WeightsError(
+                    f"{path}: NumPy arrays: give them as load_weights(module, dict(numpy.load({path!r})))"
+                )
             raise WeightsError(
                 f"{path}: a zip without {_WEIGHTS}: not a .keras file (it holds {', '.join(other) or 'none'})"
             )
         config = None
         if "config.json" in names:
+            _check_packed(archive.getinfo("config.json"), path)
             if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
                 raise WeightsError(f"{path}: its config.json is too large: refused")
-            config = json.loads(archive.read("config.json"))
+            config = config_of(archive.read("config.json"), path)
         member = _member(archive, data, path, verify)
     except (
         zipfile.BadZipFile,
@@ -50,21 +57,35 @@ def read_keras(data: memoryview, path: str, *, verify: bool = True) -> Checkpoin
     ) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{path}: a damaged .keras file ({error})") from None
+        raise WeightsError(f"{path}: a damaged .keras file ({brief(error)})") from None
     root = open_hdf5(member, path)
-    checkpoint = read_weights_h5(root, member, path, config if isinstance(config, dict) else None)
+    checkpoint = read_weights_h5(root, member, path, config)
     checkpoint.format = "Keras .keras"
+    checkpoint.config = config
     return checkpoint
+
+
+def config_of(text: bytes, path: str) -> dict[str, Any] | None:
+    """A model's config.json; None where it is no object. Raises WeightsError on what is no JSON."""
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: its config.json is damaged ({brief(error)})") from None
+    return config if isinstance(config, dict) else None
+
+
+def _check_packed(info: zipfile.ZipInfo, path: str) -> None:
+    if info.file_size > _SMALL and info.file_size > _LARGEST_RATIO * info.compress_size:
+        raise WeightsError(
+            f"{path}: {info.filename} unpacks to more than {_LARGEST_RATIO} times its size: refused"
+        )
 
 
 def _member(archive: zipfile.ZipFile, data: memoryview, path: str, verify: bool) -> memoryview:
     """The bytes of model.weights.h5: a view where it is stored, unpacked where it is deflated."""
     info = archive.getinfo(_WEIGHTS)
     if info.compress_type != zipfile.ZIP_STORED:
-        if info.file_size > 1 << 24 and info.file_size > _LARGEST_RATIO * info.compress_size:
-            raise WeightsError(
-                f"{path}: {_WEIGHTS} unpacks to more than {_LARGEST_RATIO} times its size: refused"
-            )
+        _check_packed(info, path)
         return memoryview(archive.read(info))
     at = info.header_offset
     if bytes(data[at : at + 4]) != b"PK\x03\x04":

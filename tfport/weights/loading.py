@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from tfport.weights import lazy
-from tfport.weights.averages import with_averages
+from tfport.weights.averages import lone_averages, with_averages
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.errors import WeightsError
 from tfport.weights.fitting import Held, fit, open_checkpoint
-from tfport.weights.matching import Match
+from tfport.weights.matching import Match, Matching
 from tfport.weights.patterns import Plan, apply, fill
-from tfport.weights.record import Way
 from tfport.weights.report import Report, report_of
+from tfport.weights.writable import make_real, unwritable
 
 __all__ = ["load_weights", "to_torch"]
 
@@ -38,22 +38,24 @@ def load_weights(
     ``<source>.tfport.json`` beside the module's source, or ``record`` (a path or the parsed JSON; ``name``
     picks the model in it). Without a record names are made canonical and paired one-to-one, with the pattern of
     the class that owns the parameter; where no name meets, the order of the file counts if kinds and shapes agree and
-    no two neighbours are alike; the report's ``matched_by`` says which. What neither tells is settled by ``map``.
+    no two layers are alike; the report's ``matched_by`` says which. What neither tells is settled by ``map``.
     Patterns permute, nothing is ever reshaped to fit, and dtypes must be equal. Lazy modules get their shapes
-    from the kernels.
+    from the kernels, tensors on the meta device become real ones on the CPU.
 
     Returns a Report with every tensor's way. Raises WeightsError that names each missing, left-over,
     ambiguous, wrongly shaped or wrongly typed tensor; the module is untouched then. ``strict=False`` lets
     tensors be missing or left over and lists them in the report; shapes and dtypes must fit still.
     """
     checkpoint = open_checkpoint(path_or_mapping, verify)
+    if ema:
+        checkpoint = lone_averages(checkpoint)
     fitted = fit(module, checkpoint, record=record, name=name, strict=strict, map=map)
     if ema:
         checkpoint = with_averages(checkpoint, fitted.trainable(), fitted.ordered)
     targets, matching, plans = fitted.targets, fitted.matching, fitted.plans
+    _check(module, targets, matching, checkpoint, strict)
     values = [_value(checkpoint, m, moves) for m, moves in zip(matching.matches, plans, strict=True)]
-    _assign(targets, matching.matches, values)
-    _clear(targets, matching.zeros)
+    _assign(module, targets, matching, values)
     return report_of(fitted, checkpoint)
 
 
@@ -78,29 +80,37 @@ def to_torch(array: np.ndarray) -> Any:
     return torch.from_numpy(array.view(bits)).view(getattr(torch, array.dtype.name))
 
 
-def _assign(targets: dict[str, Held], matches: list[Match], values: list[np.ndarray]) -> None:
-    """Write all values; nothing here can fail for what the checkpoint holds."""
+def _check(
+    module: Any, targets: dict[str, Held], matching: Matching, checkpoint: Checkpoint, strict: bool
+) -> None:
+    """WeightsError where a tensor of the module could not be written: before the first one is."""
+    written = [m.way.target for m in matching.matches] + [way.target for way in matching.zeros]
+    problems = unwritable(module, targets, written, strict)
+    if problems:
+        raise WeightsError(
+            f"{checkpoint.path} cannot go into {type(module).__name__}, nothing was loaded", problems
+        )
+
+
+def _assign(module: Any, targets: dict[str, Held], matching: Matching, values: list[np.ndarray]) -> None:
+    """Write all values; nothing here can fail for what the checkpoint holds. Numbers where TensorFlow has no variable:
+    zeros for torch's second bias of an LSTM, or its forget bias.
+    """
     import torch
 
     fresh: dict[int, tuple[Any, dict[str, tuple[int, ...]]]] = {}
-    for m, value in zip(matches, values, strict=True):
+    for m, value in zip(matching.matches, values, strict=True):
         held = targets[m.way.target]
         if lazy.is_lazy(held.tensor):
             fresh.setdefault(id(held.owner), (held.owner, {}))[1][held.name] = value.shape
     with torch.no_grad():
         for owner, shapes in fresh.values():
             lazy.materialise(owner, shapes)
-        for m, value in zip(matches, values, strict=True):
-            held = targets[m.way.target]
+        written = [(targets[m.way.target], value) for m, value in zip(matching.matches, values, strict=True)]
+        filled = [(targets[way.target], way.pattern) for way in matching.zeros]
+        make_real(module, {id(getattr(held.owner, held.name)) for held, _ in (*written, *filled)})
+        for held, value in written:
             getattr(held.owner, held.name).copy_(to_torch(value))
-
-
-def _clear(targets: dict[str, Held], ways: list[Way]) -> None:
-    """Numbers where TensorFlow has no variable: zeros for torch's second bias of an LSTM, or its forget bias."""
-    import torch
-
-    with torch.no_grad():
-        for way in ways:
-            held = targets[way.target]
+        for held, pattern in filled:
             tensor = getattr(held.owner, held.name)
-            tensor.copy_(to_torch(fill(way.pattern, tuple(tensor.shape), np.dtype(np.float64))))
+            tensor.copy_(to_torch(fill(pattern, tuple(tensor.shape), np.dtype(np.float64))))

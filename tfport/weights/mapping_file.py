@@ -22,12 +22,13 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tfport.weights.checkpoint import Checkpoint
 from tfport.weights.errors import WeightsError
 from tfport.weights.matching import Match, Matching
+from tfport.weights.proposing import Proposal
 from tfport.weights.record import Layer, Record, Way
 
 if sys.version_info >= (3, 11):
@@ -36,6 +37,9 @@ else:
     import tomli as tomllib
 
 __all__ = ["Map", "matched", "read_map", "write_map"]
+
+_SHOWN = 6
+"""So many tensors that would fit a parameter are listed."""
 
 FIELDS = {
     "tensor": {"source", "target", "pattern", "sizes"}, "ignore": {"source"}, "keep": {"target"},
@@ -117,36 +121,52 @@ def matched(told: Map, checkpoint: Checkpoint, model: str) -> tuple[Record, Matc
 
 
 def write_map(
-    path: str, matching: Matching, untold: Iterable[str], model: str, checkpoint: Checkpoint
+    path: str, matching: Matching, proposed: Mapping[str, Proposal], model: str, checkpoint: Checkpoint
 ) -> None:
-    """Write what was matched, and as comments what is still open on either side."""
+    """Write what was matched, and as comments what is still open on either side, with what would fit it."""
     from tfport.weights.writers.atomic import atomic_file
 
     lines = [f"# {checkpoint.path} -> {model}: tfport weights ... --map THIS_FILE", ""]
     for match in matching.matches:
-        lines += ["[[tensor]]", f"source = {_text(match.entry.key)}", f"target = {_text(match.way.target)}",
-                  f"pattern = {_text(match.way.pattern)}"]  # fmt: skip
-        if match.way.sizes:
-            sizes = ", ".join(f"{k} = {json.dumps(v)}" for k, v in match.way.sizes.items())
-            lines.append(f"sizes = {{ {sizes} }}")
+        lines += ["[[tensor]]", f"source = {_text(match.entry.key)}", *_goes(match.way)]
         lines += [f"# {list(match.entry.shape)} {match.entry.dtype}, matched by {match.level}", ""]
     for way in matching.zeros:
         values = ", ".join(way.pattern.split())
         lines += ["[[fill]]", f"target = {_text(way.target)}", f"values = [{values}]", ""]
-    open_targets = [way.target for _, way in matching.missing] + list(untold)
-    if open_targets or matching.left_over:
+    if proposed or matching.left_over:
         lines += [
             "# Still open: give each parameter a source, or keep it; use each tensor, or ignore it.",
             "",
         ]
-    for target in dict.fromkeys(open_targets):
-        lines += ["# [[tensor]]", "# source = ", f"# target = {_text(target)}", "# pattern = ", ""]
+    for target, proposal in proposed.items():
+        lines += [f"# {line}" for line in _open(target, proposal)] + [""]
     for entry in matching.left_over:
         lines += ["# [[ignore]]", f"# source = {_text(entry.key)}  # {list(entry.shape)} {entry.dtype}", ""]
     for line in matching.ambiguous:
         lines.append(f"# ambiguous: {line}")
     with atomic_file(path) as file:
         file.write("\n".join(lines).encode("utf-8") + b"\n")
+
+
+def _goes(way: Way) -> list[str]:
+    sizes = ", ".join(f"{k} = {json.dumps(v)}" for k, v in way.sizes.items())
+    lines = [f"target = {_text(way.target)}", f"pattern = {_text(way.pattern)}"]
+    return [*lines, f"sizes = {{ {sizes} }}"] if sizes else lines
+
+
+def _open(target: str, proposal: Proposal) -> list[str]:
+    """The entry of an open parameter: one tensor that fits is written in, several are listed."""
+    source, *others = proposal.sources or ("",)
+    lines = [proposal.note] if proposal.note else []
+    if others:
+        shown = [source, *others][:_SHOWN]
+        more = f" and {len(others) + 1 - len(shown)} more" if len(others) + 1 > len(shown) else ""
+        lines.append(f"fit by pattern and shape: {', '.join(shown)}{more}")
+    elif source:
+        lines.append("the one tensor that fits by pattern and shape")
+    way = Way("", target, proposal.pattern, proposal.sizes)
+    goes = _goes(way) if proposal.pattern else [f"target = {_text(target)}", "pattern = "]
+    return [*lines, "[[tensor]]", f"source = {_text(source) if source and not others else ''}", *goes]
 
 
 def _text(text: str) -> str:

@@ -57,6 +57,7 @@ def match(record: Record, checkpoint: Checkpoint) -> Matching:
         _by_name(record, weights, disputed),
         _by_group(record, weights),
         _by_order(record, checkpoint),
+        _by_layer_list(record, weights),
     )
     for level in levels:
         taken = {entry.key for entry, _ in found.values()}
@@ -197,12 +198,24 @@ def _named(groups: dict[str, list[Entry]], layer: Layer, part: str) -> list[Entr
     name = layer.name
     if name and part:
         names = part_names(part, name, sorted(groups, key=natural), single=len(layer.parts) == 1)
-        name = names[0] if len(names) == 1 else None
+        if len(names) != 1:
+            return _at_path(groups, name, part)
+        name = names[0]
     entries = groups.get(name) if name else None
     if not entries:
         return None
     depth = min(entry.layers[0].count("/") for entry in entries)
     return [entry for entry in entries if entry.layers[0].count("/") == depth]
+
+
+def _at_path(groups: dict[str, list[Entry]], name: str, part: str) -> list[Entry] | None:
+    """The entries under a layer's name that an object graph has at the object inside it: ``.../backward_layer/cell``."""
+    below = {
+        entry.key: entry
+        for held, entries in groups.items() if held.startswith(f"{name}/")
+        for entry in entries if any(f"/{path}".endswith(f"/{part}") for path in entry.paths)
+    }  # fmt: skip
+    return list(below.values()) or None
 
 
 def _by_group(record: Record, weights: Sequence[Entry]) -> Found:
@@ -231,6 +244,33 @@ def _by_order(record: Record, checkpoint: Checkpoint) -> Found:
         if fits and all(fit == fits[0] for fit in fits):
             for place, key in fits[0].items():
                 found.setdefault(place, (checkpoint.entries[key], "order"))
+    return _without_conflict(record, found)
+
+
+_LISTED = re.compile(r"layer_with_weights-\d+(?:/layer_with_weights-\d+)*")
+
+
+def _by_layer_list(record: Record, weights: Sequence[Entry]) -> Found:
+    """By the list of layers with weights that Keras 2's checkpoints of Functional models keep; every variable of every
+    layer must be there under its name, inside the layer too."""
+    groups = _grouped(weights, "paths")
+    held: dict[str, set[str]] = {}
+    for path, entries in groups.items():
+        if listed := _LISTED.match(path):
+            held.setdefault(listed[0], set()).update(entry.key for entry in entries)
+    layers = [number for number, layer in enumerate(record.layers) if layer.sources]
+    found: Found = {}
+    if len(held) != len(layers):
+        return found
+    for place, number in zip(sorted(held, key=natural), layers, strict=True):
+        made: dict[str, Entry] = {}
+        for part, ways in record.layers[number].parts.items():
+            made.update(_variables(ways, group_of(groups, place, part)))
+        if {entry.key for entry in made.values()} != held[place] or len(made) != len(
+            record.layers[number].sources
+        ):
+            return {}
+        found.update(((number, variable), (entry, "order")) for variable, entry in made.items())
     return _without_conflict(record, found)
 
 

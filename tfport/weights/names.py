@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 __all__ = [
     "canonical",
     "describe",
+    "full_name",
     "is_automatic",
     "natural",
     "not_a_weight",
     "part_names",
+    "slot_owner",
     "snake_case",
     "synonyms",
 ]
 
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""The end of the key of a variable that is stored by its place among the objects."""
 _SLOTS = frozenset([
     "Adam", "Momentum", "RMSProp", "Adagrad", "Adadelta", "Ftrl", "AdaMax", "ExponentialMovingAverage", "AMSGrad", "LAMB",
     "adam_m", "adam_v",  # google-research/bert's AdamWeightDecayOptimizer
@@ -33,6 +37,11 @@ _COUNTERS = frozenset(
         "beta1_power",
         "beta2_power",
         "count",
+        "ckpt_saved_epoch",  # of Keras' BackupAndRestore, with the three of Keras 2's Model
+        "ckpt_saved_batch",
+        "train_counter",
+        "test_counter",
+        "predict_counter",
     ]
 )
 _SYNONYMS = {
@@ -85,7 +94,7 @@ def not_a_weight(name: str) -> str:
         return f"optimizer slot {last}"
     if last in _COUNTERS or last.startswith(("beta1_power", "beta2_power")):
         return "counter of the optimizer, saver or an adapting layer"
-    if last == "seed_generator_state" or (last == "state" and "seed_generator" in parts[-2:]):
+    if last in ("seed_generator_state", "_state_var") or (last == "state" and "seed_generator" in parts[-2:]):
         return "state of a random seed generator"
     if parts[0] in ("optimizer", "optimizer_weights", "_CHECKPOINTABLE_OBJECT_GRAPH"):
         return "optimizer state" if parts[0].startswith("optimizer") else "description of the saved objects"
@@ -124,11 +133,29 @@ def part_names(part: str, layer: str, names: Iterable[str], single: bool) -> lis
     return found if single or form != r"\w+" or len(found) == 1 else []
 
 
+def slot_owner(key: str, names: Container[str]) -> str | None:
+    """The variable whose slot a name may be: ``w`` of ``w/my_adam_1`` where there is a ``w``; the longest."""
+    parts = key.split("/")
+    return next((o for at in range(len(parts) - 1, 0, -1) if (o := "/".join(parts[:at])) in names), None)
+
+
 def describe(name: str) -> dict[str, Any]:
     """The fields of an Entry that a full variable name gives: layer names, variable, reason to ignore."""
     bare = re.sub(r":\d+$", "", name)
     scope, _, variable = bare.rpartition("/")
     return {"layers": tuple(suffixes(scope)), "variable": canonical(variable), "ignored": not_a_weight(bare)}
+
+
+def full_name(key: str, layers: Sequence[str], variable: str | None) -> str:
+    """TensorFlow's name of a variable, given an Entry's key, layers and variable; its place where none is known.
+
+    A key that is a variable's name itself stays as it is but for ``:0``.
+    """
+    bare = re.sub(r":\d+$", "", key).removesuffix(VALUE)
+    told = describe(bare)
+    if not layers or not variable or (told["layers"], told["variable"]) == (tuple(layers), variable):
+        return bare
+    return f"{layers[0]}/{variable}"
 
 
 def suffixes(scope: str) -> list[str]:

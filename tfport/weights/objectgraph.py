@@ -82,10 +82,11 @@ def _node(message: bytes) -> Node:
     return node
 
 
-def facts(graph: Graph, keys: set[str]) -> tuple[dict[str, dict], list[list[str]]]:
-    """What the graph tells of each key, as fields of an Entry; and the lists of variables it holds."""
+def facts(graph: Graph, keys: set[str]) -> tuple[dict[str, dict], list[list[str]], dict[str, list[str]]]:
+    """What the graph tells of each key, as fields of an Entry; the lists of variables it holds; and what each optimizer
+    trains, in its order, by its place."""
     if not graph:
-        return {}, []
+        return {}, [], {}
     optimizers = {n for n, node in enumerate(graph) if node.slots or _STEPS & node.children.keys()}
     paths = _paths(graph, optimizers)
     slots = {slot: name for node in graph for _, name, slot in node.slots}
@@ -101,7 +102,7 @@ def facts(graph: Graph, keys: set[str]) -> tuple[dict[str, dict], list[list[str]
             about["ignored"] = "optimizer state"
         known[node.key] = _merged(known[node.key], about) if node.key in known else about
     _mark_doubles(graph, known)
-    return known, _orders(graph, optimizers, known)
+    return known, _orders(graph, optimizers, known), _lists(graph, optimizers)
 
 
 def _merged(one: dict, other: dict) -> dict:
@@ -133,6 +134,18 @@ def _trained(graph: Graph, optimizers: set[int]) -> set[int]:
     """The model's variables that Keras 3's optimizers list."""
     lists = (graph[o].children.get("_trainable_variables") for o in optimizers)
     return {child for number in lists if number is not None for child in graph[number].children.values()}
+
+
+def _lists(graph: Graph, optimizers: set[int]) -> dict[str, list[str]]:
+    """By the place of each of Keras 3's optimizers (``model/optimizer``) the keys of the variables that it trains."""
+    found = {}
+    for optimizer in optimizers:
+        children = graph[optimizer].children
+        if "_trainable_variables" in children and "_iterations" in children:
+            listed = graph[children["_trainable_variables"]].children.items()
+            place = graph[children["_iterations"]].key.rpartition("/_iterations/")[0]
+            found[place] = [graph[c].key for _, c in sorted((int(n), c) for n, c in listed if n.isdigit())]
+    return found
 
 
 def _about(node: Node, places: list[tuple[str, ...]]) -> dict:

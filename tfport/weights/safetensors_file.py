@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfport.weights.dtypes import dtype_of
-from tfport.weights.errors import WeightsError
+from tfport.weights.errors import WeightsError, brief
 from tfport.weights.files import mapped
 from tfport.weights.writers.safetensors import CODES
 
@@ -31,8 +31,8 @@ def read_safetensors(path: str) -> dict[str, np.ndarray]:
         header = json.loads(bytes(data[8 : 8 + size]))
         values = data[8 + size :]
         return {name: _tensor(values, told) for name, told in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path}: no whole .safetensors file: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise WeightsError(f"{path}: no whole .safetensors file: {brief(error)}") from None
 
 
 def _tensor(values: memoryview, told: dict[str, Any]) -> np.ndarray:

@@ -6,15 +6,23 @@ strings library; checked against files that TensorFlow wrote.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from tfport.weights.errors import WeightsError
 from tfport.weights.wire import fields, signed64
 
-__all__ = ["extents_of", "places", "shape_of", "slice_key"]
+__all__ = ["check_cover", "extents_of", "places", "shape_of", "slice_key"]
 
 Extents = tuple[tuple[int, int], ...]
 """(start, length) for each axis; length -1 is the whole axis."""
+
+_HIGHEST_RANK = 32
+"""NumPy 1's limit."""
+_MOST_ELEMENTS = 1 << 56
+"""So that bytes are counted in 63 bits; sizes of zero count as one, as they do in NumPy."""
 
 
 def places(extents: Extents, shape: Sequence[int]) -> tuple[slice, ...]:
@@ -30,8 +38,27 @@ def places(extents: Extents, shape: Sequence[int]) -> tuple[slice, ...]:
     return tuple(where)
 
 
+def check_cover(where: Sequence[tuple[slice, ...]], shape: Sequence[int]) -> None:
+    """Raise WeightsError where slices (as of `places`) do not cover a shape exactly once."""
+    covered = sum(math.prod(s.stop - s.start for s in place) for place in where)
+    if covered != math.prod(shape) or not where:
+        raise WeightsError(
+            f"its slices hold {covered} of {math.prod(shape)} values: damaged, or a merge that lost a part"
+        )
+    if len(where) == 1 or not covered:
+        return
+    bounds = np.array([[(s.start, s.stop) for s in place] for place in where], np.int64)
+    order = np.argsort(bounds[:, 0, 0], kind="stable")
+    bounds = bounds[order]
+    for number, one in enumerate(bounds[:-1]):
+        near = bounds[number + 1 :]
+        near = near[: np.searchsorted(near[:, 0, 0], one[0, 1])]  # those that start before this one ends
+        if len(near) and ((near[:, :, 0] < one[:, 1]) & (one[:, 0] < near[:, :, 1])).all(axis=1).any():
+            raise WeightsError(f"its slices overlap at {one[:, 0].tolist()}: damaged")
+
+
 def shape_of(message: bytes) -> tuple[int, ...]:
-    """A TensorShapeProto without unknown sizes."""
+    """A TensorShapeProto without unknown sizes, of a rank and sizes that an array can have."""
     sizes = []
     for number, item in fields(message):
         if number == 3:
@@ -41,6 +68,10 @@ def shape_of(message: bytes) -> tuple[int, ...]:
             if size < 0:
                 raise WeightsError("a tensor with a negative size: the file is damaged")
             sizes.append(size)
+    if len(sizes) > _HIGHEST_RANK or math.prod(size or 1 for size in sizes) > _MOST_ELEMENTS:
+        raise WeightsError(
+            f"a tensor of rank {len(sizes)} with more elements than an array can have: damaged"
+        )
     return tuple(sizes)
 
 

@@ -7,12 +7,13 @@ number.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 
 from tfport.weights.errors import WeightsError
 from tfport.weights.wire import varint
 
-__all__ = ["FOOTER", "MAGIC", "entries", "find", "masked_crc"]
+__all__ = ["FOOTER", "MAGIC", "Table", "entries", "masked_crc"]
 
 FOOTER = 48
 MAGIC = bytes.fromhex("57fb808b247547db")
@@ -73,19 +74,32 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def entries(data: memoryview) -> Iterator[tuple[bytes, bytes]]:
-    """All (key, value) pairs in the file's order; WeightsError when it is no table or damaged."""
+    """All (key, value) pairs in the file's order, which is the keys'; WeightsError when it is no table or damaged."""
+    before: bytes | None = None
     for _, offset, size in _blocks(data):
-        yield from _entries(_block(data, offset, size))
+        for key, value in _entries(_block(data, offset, size)):
+            if before is not None and key <= before:
+                raise WeightsError("the keys of the index are not in order, or one stands twice: damaged")
+            before = key
+            yield key, value
 
 
-def find(data: memoryview, key: bytes) -> bytes | None:
-    """The value of one key, None if the table lacks it; only the block that may hold it is read."""
-    for last, offset, size in _blocks(data):
-        if last >= key:
-            return next(
-                (value for found, value in _entries(_block(data, offset, size)) if found == key), None
-            )
-    return None
+class Table:
+    """A mapped table in which single keys are looked up; only the block that may hold a key is read."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._blocks = list(_blocks(data))
+        self._last = [last for last, _, _ in self._blocks]
+
+    def find(self, key: bytes) -> bytes | None:
+        """The value of a key, None if the table lacks it."""
+        at = bisect.bisect_left(self._last, key)
+        if at == len(self._last):
+            return None
+        _, offset, size = self._blocks[at]
+        block = _block(self._data, offset, size)
+        return next((value for found, value in _entries(block) if found == key), None)
 
 
 def _blocks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:

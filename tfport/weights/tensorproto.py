@@ -90,7 +90,7 @@ class Proto:
         flat = np.concatenate(parts)
         if self.dtype in _BITS:
             return flat.astype(np.uint16).view(dtype)
-        if self.dtype.startswith("float8"):
+        if self.dtype.startswith(("float8", "float4")):
             return flat.astype(np.uint8).view(dtype)
         if self.dtype == "uint64":
             return flat.view(np.uint64)

@@ -6,16 +6,27 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tfport.weights.by_names import pair_by_names
+from tfport.weights import keras_chain
+from tfport.weights.by_attributes import match_attributes
+from tfport.weights.by_chain import match_chains
+from tfport.weights.by_names import NAMED, pair_by_names
 from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.counters import created_otherwise
 from tfport.weights.cudnn import no_twin
-from tfport.weights.derive import Slot, derive, pattern_for, recurrent_kind
+from tfport.weights.derive import Slot, derive, is_output, pattern_for, recurrent_kind
+from tfport.weights.errors import WeightsError
+from tfport.weights.keras_chain import behind_flatten
+from tfport.weights.lazy import is_lazy
 from tfport.weights.matching import Match, Matching, match
-from tfport.weights.patterns import ZEROS
+from tfport.weights.patterns import ZEROS, plan
 from tfport.weights.record import Layer, Record, Way
 
 __all__ = ["match_unrecorded"]
 
+_FLATTENED = (
+    "it would be that of {!r}, before which Keras flattens an image as h w c: whether the module flattens it so or as c h w"
+    " is not shown; a map gives '(h w c) o -> o (c h w)' with sizes {{ c = ... }}, or 'i o -> o i'"
+)
 RECURRENT = ("LSTM", "GRU", "RNN")
 _ORDERED = {"order": "structure and order", "class and order": "structure, class and order"}
 
@@ -33,9 +44,40 @@ def match_unrecorded(
     )  # fmt: skip
     notes = dict(refused)
     notes.update(_recurrent(targets, checkpoint, notes))
+    otherwise = created_otherwise(paired.pairs, slots, checkpoint)
+    for slot, entry, _ in otherwise:
+        notes[slot.target] = (
+            f"by Keras' counters it would be {entry.key}, but the layers of that class are listed in another order"
+        )
+    square = [p for p in paired.pairs if is_output(p[1]) and len(set(p[1].shape)) == 1]
+    for slot, entry, _ in square:
+        notes[slot.target] = (
+            f"it would be {entry.key} {list(entry.shape)}: whether that is (out, in), as BERT's, or (in, out) cannot be told"
+        )
+    paired.pairs = [pair for pair in paired.pairs if pair not in otherwise and pair not in square]
+    if refused or len(paired.pairs) < len(slots):
+        keys = {slot.target: entry.key for slot, entry, level in paired.pairs if level == NAMED}
+        if (chained := match_chains(module, targets, checkpoint, keys)) is not None:
+            return Record(name, "derived", chained[0].layers, record.origin), chained[1]
+    if not refused and len(paired.pairs) < len(slots):
+        placed = _by_attributes(slots, targets, checkpoint)
+        if placed is not None:
+            return record, placed
+    flat = behind_flatten(keras_chain.chain_of(checkpoint.config)) if checkpoint.config else set()
+    flattened = [p for p in paired.pairs if flat & set(p[1].layers) and p[0].role != "bias"]
+    for slot, entry, _ in flattened:
+        notes[slot.target] = _FLATTENED.format(entry.layers[0])
+    paired.pairs = [pair for pair in paired.pairs if pair not in flattened]
     recurrent = any(slot.kind in RECURRENT for slot in slots)
-    if not paired.pairs and not paired.ambiguous and not refused and not recurrent:
-        found = _by_structure(slots, record, checkpoint, notes)
+    if (
+        not paired.pairs
+        and not otherwise
+        and not flattened
+        and not paired.ambiguous
+        and not refused
+        and not recurrent
+    ):
+        found = _by_structure(slots, record, checkpoint, notes, flat)
         if found is not None:
             return record, found
     matches, zeros = [], []
@@ -113,14 +155,45 @@ def _layers(slots: list[Slot]) -> tuple[Layer, ...]:
     )  # fmt: skip
 
 
+def _by_attributes(slots: list[Slot], targets: Mapping[str, Any], checkpoint: Checkpoint) -> Matching | None:
+    """All tensors by where a subclassed model holds them, with the patterns that they need."""
+    slot_of = {slot.target: slot for slot in slots}
+
+    def pattern(way: Way, entry: Entry) -> str:
+        return pattern_for(slot_of[way.target], entry) if way.target in slot_of else way.pattern
+
+    def fits(way: Way, entry: Entry) -> bool:
+        tensor = targets[way.target].tensor
+        try:
+            made = plan(pattern(way, entry), entry.shape, way.sizes).target
+        except WeightsError:
+            return False
+        return not is_lazy(tensor) and made == tuple(tensor.shape)
+
+    found = match_attributes(_layers(_wanted(slots)), checkpoint, fits)
+    if found is not None:
+        found.matches = [
+            Match(dataclasses.replace(m.way, pattern=pattern(m.way, m.entry)), m.entry, m.level)
+            for m in found.matches
+        ]
+        place = {target: at for at, target in enumerate(targets)}
+        found.matches.sort(key=lambda m: place[m.way.target])
+    return found
+
+
+def _wanted(slots: list[Slot]) -> list[Slot]:
+    """The slots that must have a source, one of each tensor."""
+    first = {slot.tensor: slot.target for slot in reversed(slots)}
+    return [slot for slot in slots if slot.required and first[slot.tensor] == slot.target]
+
+
 def _by_structure(
-    slots: list[Slot], record: Record, checkpoint: Checkpoint, notes: dict[str, str]
+    slots: list[Slot], record: Record, checkpoint: Checkpoint, notes: dict[str, str], flat: set[str]
 ) -> Matching | None:
     """All tensors by the order that the file keeps, or none: kinds, variables and shapes must agree one by one, and no
-    two neighbours, layers or runs of them, may be such that they could be exchanged unnoticed.
+    two layers may be such that they could be exchanged unnoticed: a module defines its layers in any order.
     """
-    first = {slot.tensor: slot.target for slot in reversed(slots)}
-    wanted = [slot for slot in slots if slot.required and first[slot.tensor] == slot.target]
+    wanted = _wanted(slots)
     record = Record(record.model, record.kind, _layers(wanted), record.origin)
     found = match(record, checkpoint)
     if found.missing or found.left_over or found.ambiguous or not found.matches:
@@ -130,23 +203,20 @@ def _by_structure(
     whole = all(len(held) == 1 for held in scopes) and len(set().union(*scopes)) == len(scopes)
     if not whole or any(m.level not in _ORDERED for m in found.matches):
         return None
-    signed: list[tuple[Layer, Any]] = []
+    alike: dict[Any, list[Layer]] = {}
     for layer in record.layers:
-        signed.append(
-            (layer, (layer.kind, tuple((w.variable, entries[w.target].shape) for w in layer.sources)))
-        )
-    if any(
-        m.level == "class and order" for m in found.matches
-    ):  # one class's order tells nothing of another's
-        signed.sort(key=lambda item: item[1][0])
-    for one, other in _exchangeable([sign for _, sign in signed]):
-        layers = signed[one][0], signed[other][0]
-        for layer, partner in (layers, layers[::-1]):
-            for way in layer.sources:
+        alike.setdefault(_sign(layer, {m.way.target: m for m in found.matches}), []).append(layer)
+    for layers in alike.values():
+        for layer in layers:
+            others = [other.path for other in layers if other is not layer]
+            for way in layer.sources if others else ():
                 notes[way.target] = (
-                    f"no name meets, and by order alone {layer.path} and {partner.path}, alike in kind and shape,"
+                    f"no name meets, and by order alone {layer.path} and {' and '.join(others)}, alike in shape,"
                     f" could be exchanged unnoticed; perhaps {entries[way.target].key}"
                 )
+    for m in found.matches:
+        if flat & set(m.entry.layers) and m.way.variable != "bias":
+            notes.setdefault(m.way.target, _FLATTENED.format(m.entry.layers[0]))
     if notes:
         return None
     slot_of = {slot.target: slot for slot in wanted}
@@ -162,13 +232,8 @@ def _scope(entry: Entry) -> str:
     return next(iter((*entry.layers, *entry.paths)), entry.key.rpartition("/")[0])
 
 
-def _exchangeable(signs: list[Any]) -> list[tuple[int, int]]:
-    """Positions of equal layers in neighbouring runs that are equal: A A, and A B A B."""
-    found: dict[tuple[int, int], None] = {}
-    for length in range(1, len(signs) // 2 + 1):
-        run = 0
-        for at in range(len(signs) - length):
-            run = run + 1 if signs[at] == signs[at + length] else 0
-            if run >= length:
-                found.update(((n, n + length), None) for n in range(at - length + 1, at + 1))
-    return list(found)
+def _sign(layer: Layer, matches: Mapping[str, Match]) -> Any:
+    """What the checkpoint shows of a layer: variables and shapes, and the class only where its groups are named so."""
+    held = [matches[way.target] for way in layer.sources]
+    kind = layer.kind if any(m.level == "class and order" for m in held) else ""
+    return kind, tuple((m.entry.variable, m.entry.shape) for m in held)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tfport.weights import tensorproto
-from tfport.weights.checkpoint import Checkpoint, Entry
+from tfport.weights.checkpoint import Checkpoint, Entry, with_slots
 from tfport.weights.dtypes import dtype_of, name_of
 from tfport.weights.errors import WeightsError
 from tfport.weights.files import mapped
 from tfport.weights.names import describe
-from tfport.weights.slices import Extents, extents_of, places, shape_of, slice_key
-from tfport.weights.sstable import find
+from tfport.weights.slices import Extents, check_cover, extents_of, places, shape_of, slice_key
+from tfport.weights.sstable import Table
 from tfport.weights.wire import fields
 
 __all__ = ["is_v1", "read_v1"]
@@ -26,12 +27,12 @@ __all__ = ["is_v1", "read_v1"]
 
 @dataclasses.dataclass(frozen=True)
 class _Tensor:
-    """A SavedSliceMeta."""
+    """A SavedSliceMeta; each slice with the table that holds it."""
 
     name: str
     shape: tuple[int, ...]
     dtype: int
-    slices: tuple[Extents, ...]
+    slices: tuple[tuple[Extents, Table], ...]
 
 
 def is_v1(header: bytes) -> bool:
@@ -39,28 +40,46 @@ def is_v1(header: bytes) -> bool:
     return any(number == 1 and isinstance(value, bytes) for number, value in fields(header))
 
 
-def read_v1(path: str) -> Checkpoint:
-    """Read a V1 checkpoint, the file that ``Saver(write_version=SaverDef.V1)`` writes. Raises WeightsError."""
-    data = mapped(path)
-    try:
-        header = find(data, b"")
-        if header is None:
-            raise WeightsError("the table has no entry that lists its tensors: damaged")
-        meta = next((v for n, v in fields(header) if n == 1 and isinstance(v, bytes)), None)
-        if meta is None:
-            raise WeightsError("not a V1 checkpoint")
-        tensors = [_tensor(v) for n, v in fields(meta) if n == 1 and isinstance(v, bytes)]
-    except WeightsError as error:
-        message = str(error)
-        raise WeightsError(message if message.startswith(path) else f"{path}: {message}") from None
+def read_v1(path: str, files: Sequence[str] = ()) -> Checkpoint:
+    """Read a V1 checkpoint, the file that ``Saver(write_version=SaverDef.V1)`` writes, or its shards (``sharded=True``).
+
+    A variable may have slices in several shards. Raises WeightsError.
+    """
+    tensors: dict[str, _Tensor] = {}
+    for file in files or [path]:
+        try:
+            for tensor in _listed(Table(mapped(file))):
+                first = tensors.get(tensor.name)
+                if first is not None:
+                    if (first.shape, first.dtype) != (tensor.shape, tensor.dtype):
+                        raise WeightsError(
+                            f"{tensor.name} has another shape or dtype in another shard: damaged"
+                        )
+                    tensor = dataclasses.replace(tensor, slices=first.slices + tensor.slices)
+                tensors[tensor.name] = tensor
+        except WeightsError as error:
+            message = str(error)
+            raise WeightsError(message if message.startswith(file) else f"{file}: {message}") from None
     entries = [
-        Entry(t.name, t.shape, name_of(t.dtype), lambda t=t: _values(data, t), **describe(t.name))  # type: ignore[misc]
-        for t in tensors
+        Entry(t.name, t.shape, name_of(t.dtype), lambda t=t: _values(t), **describe(t.name))  # type: ignore[misc]
+        for t in tensors.values()
     ]
-    return Checkpoint(path, "V1 checkpoint", entries)
+    return Checkpoint(path, "V1 checkpoint", with_slots(entries))
 
 
-def _tensor(message: bytes) -> _Tensor:
+def _listed(table: Table) -> Iterator[_Tensor]:
+    header = table.find(b"")
+    if header is None:
+        raise WeightsError("the table has no entry that lists its tensors: damaged")
+    meta = next((v for n, v in fields(header) if n == 1 and isinstance(v, bytes)), None)
+    if meta is None:
+        raise WeightsError("not a V1 checkpoint")
+    for number, value in fields(meta):
+        if number == 1 and isinstance(value, bytes):
+            yield _tensor(value, table)
+
+
+def _tensor(message: bytes, table: Table) -> _Tensor:
     name, dtype, slices = "", 0, []
     shape: tuple[int, ...] = ()
     for number, value in fields(message):
@@ -71,35 +90,30 @@ def _tensor(message: bytes) -> _Tensor:
         elif number == 3 and isinstance(value, int):
             dtype = value
         elif number == 4 and isinstance(value, bytes):
-            slices.append(extents_of(value))
+            slices.append((extents_of(value), table))
     return _Tensor(name, shape, dtype, tuple(slices))
 
 
-def _values(data: memoryview, tensor: _Tensor) -> np.ndarray:
-    """The values of a tensor, put together from its slices."""
+def _values(tensor: _Tensor) -> np.ndarray:
+    """The values of a tensor, put together from its slices, which must cover it exactly once."""
     kind = dtype_of(name_of(tensor.dtype))
-    whole, covered, held = None, 0, 0
-    for extents in tensor.slices:
-        full = extents or ((0, -1),) * len(tensor.shape)
-        where = places(full, tensor.shape)
-        shape = tuple(s.stop - s.start for s in where)
-        proto = _slice(data, tensor, full)
-        array = proto.array(shape)
-        covered += math.prod(shape)
-        held += proto.stored
-        if shape == tensor.shape and len(tensor.slices) == 1:
-            return array
-        if whole is None:
-            whole = np.empty(tensor.shape, kind)
-        whole[where] = array
-    if whole is None or covered != math.prod(tensor.shape):
-        raise WeightsError(f"its slices hold {covered} of {math.prod(tensor.shape)} values: damaged")
+    full = [(extents or ((0, -1),) * len(tensor.shape), table) for extents, table in tensor.slices]
+    where = [places(extents, tensor.shape) for extents, _ in full]
+    check_cover(where, tensor.shape)
+    protos = [_slice(table, tensor, extents) for extents, table in full]
+    if name_of(tensor.dtype) != "string" and math.prod(tensor.shape) > sum(proto.stored for proto in protos):
+        raise WeightsError("its slices hold fewer bytes than it has values: damaged")
+    if len(where) == 1:
+        return protos[0].array(tensor.shape)
+    whole = np.empty(tensor.shape, kind)
+    for place, proto in zip(where, protos, strict=True):
+        whole[place] = proto.array(tuple(s.stop - s.start for s in place))
     whole.flags.writeable = False
     return whole
 
 
-def _slice(data: memoryview, tensor: _Tensor, extents: Extents) -> tensorproto.Proto:
-    value = find(data, slice_key(tensor.name.encode("utf-8"), extents))
+def _slice(table: Table, tensor: _Tensor, extents: Extents) -> tensorproto.Proto:
+    value = table.find(slice_key(tensor.name.encode("utf-8"), extents))
     if value is None:
         raise WeightsError(f"its slice {extents} is missing: damaged")
     saved = next((v for n, v in fields(value) if n == 2 and isinstance(v, bytes)), b"")

@@ -273,7 +273,7 @@ def own_records(layer: Any, name: str, path: str) -> list[dict[str, Any]]:
             records.append({"name": f"{name}/{child.name}", "class": child.class_name, "path": below, "keras_path": where,
                             "weights": {}})  # fmt: skip
             records += [{**r, "name": f"{name}/{child.name}/{r['name']}", "path": r["path"] and f"{below}.{r['path']}",
-                         "keras_path": f"{where}/{r['name']}"} for r in child.tfport_layers]  # fmt: skip
+                         "keras_path": f"{where}/{inside}"} for r, inside in placed(child.tfport_layers)]  # fmt: skip
             continue
         inner = own_records(child, f"{name}/{child.name}", below)
         if hasattr(child, "rule"):
@@ -283,6 +283,19 @@ def own_records(layer: Any, name: str, path: str) -> list[dict[str, Any]]:
             record["keras_path"] = "/".join(filter(None, (attribute.replace(".", "/"), record["keras_path"])))
         records += inner
     return records
+
+
+def placed(records: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The records of a recorded model, each with its place in the model: the name of a layer, and below an own layer the
+    attributes that hold it.
+    """
+    owner = ""
+    for record in records:
+        if record["keras_path"] is None:
+            owner = record["name"]
+            yield record, owner
+        else:
+            yield record, f"{owner}/{record['keras_path']}"
 
 
 class GrowingList(list[Any]):

@@ -170,6 +170,7 @@ class Functional(fx.GraphModule, Model):
     """
 
     boundary: tuple[list[str], list[str]]
+    layer_order: list[Any]
 
     @property
     def class_name(self) -> str:
@@ -200,10 +201,11 @@ class Functional(fx.GraphModule, Model):
         self.boundary = (made.boundary_inputs, made.boundary_outputs)
         self.forced = made.forced
         self.nodes_in_order = made.order
-        self.layer_order = parts.layer_order(flat, outputs)
+        layers = parts.layer_order(flat, outputs)
         if isinstance(self, Sequential):  # Keras' Sequential.layers leaves the input out
-            self.layer_order = [layer for layer in self.layer_order if not isinstance(layer, InputLayer)]
-        self.tfport_layers = parts.records(self.layer_order, made.records)
+            layers = [layer for layer in layers if not isinstance(layer, InputLayer)]
+        self.__dict__["layer_order"] = layers  # no submodules: a state_dict would have each tensor twice
+        self.tfport_layers = parts.records(layers, made.records)
         self.graph = made.graph
         self.built = True
         self.train(self.training)
@@ -387,7 +389,7 @@ class Sequential(Functional):
         self.boundary_layout = boundary_layout
         self.stack: list[Any] = []
         self.first: Symbol | None = None
-        self.layer_order: list[Any] = []
+        self.__dict__["layer_order"] = []
         self.boundary, self.nodes_in_order, self.tfport_layers = (["last"], ["last"]), [], []
         self.inputs_structure = self.outputs_structure = ()
         for layer in layers or ():

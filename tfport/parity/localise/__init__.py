@@ -57,11 +57,17 @@ class Localiser:
         self.forced: list[LayerResult] = []
         self.first: dict[str, Any] | None = None
         self.causes: list[dict[str, Any]] = []
+        self.cut: frozenset[int] = frozenset()
 
     @property
     def useful(self) -> bool:
         """Whether the reference told of any layer."""
         return bool(self.reference.calls)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a layer differed that is not paired by its order alone."""
+        return any(layer.status == "differs" and layer.how != "order" for layer in self.layers)
 
     def walk(self, force: bool = False) -> Walk:
         """A new walk under the same seeds, with the statistics that the candidate began with."""
@@ -108,6 +114,7 @@ class Localiser:
         faults += [fault] if fault is not None else []
         if not faults:
             return
+        self.cut = frozenset(e.call.index for e in walk.events if e.call is not None and e.agrees is None)
         certain = [f for f in faults[1:] if f.inside and f.event.inputs in ("equal", "padded")]
         for fault in [faults[0], *certain][:FAULTS]:
             self._try(fault, forward, outputs)
@@ -153,6 +160,7 @@ class Localiser:
                 fault.layers,
                 fault.inside,
                 outputs,
+                self.cut,
                 self.restore,
             )
             self.causes += [asdict(cause) for cause in trial.causes()]

@@ -94,6 +94,17 @@ def _before(walk: Walk, event: Event, outer: Sequence[Event]) -> Fault:
     if chain:
         call, part = chain[0]
         names = [c.name for c, _ in chain]
+        drops = [
+            c for key in call.inputs if key for c in walk.reference.identities(key) if c.index < call.index
+        ]
+        if drops and RANDOM & set(_steps(walk, event)):
+            reason = f"the steps that stand for it change the value that {call.name} needs"
+            return Fault(
+                First(drops[0].name, drops[0].kind, reason, [drops[0].name, *names]),
+                event,
+                [*drops, call],
+                False,
+            )
         if len(chain) == 1 and not part and len(_steps(walk, event)) > 1:
             sources = [walk.reference.makers.get(key or "") for key in call.inputs]
             names = [s.name for s in sources if s is not None] + names
@@ -128,6 +139,7 @@ def _before(walk: Walk, event: Event, outer: Sequence[Event]) -> Fault:
         told = [*between, *([] if event.call else [key.removeprefix("outputs/") for key in event.missing])]
         return Fault(First(source.name, source.kind, reason, told), event, [source], False)
     owner = next((e.call for e in reversed(outer) if e.call is not None), None)
+    owner = owner or _holder(walk, event.call)
     ids = event.call is not None and event.call.kind == "Embedding"
     if source is None and owner is not None and not ids:
         reason = f"its own steps before {consumer} give another value"
@@ -141,6 +153,15 @@ def _before(walk: Walk, event: Event, outer: Sequence[Event]) -> Fault:
     return Fault(First(last.name, last.kind, reason, between, event.path), event, [last], False)
 
 
+def _holder(walk: Walk, call: Call | None) -> Call | None:
+    """The layer that makes steps of its own around this one, which it holds; a Sequential and its like make none."""
+    held = {c.name: c for c in walk.reference.calls}
+    name = call.name.rpartition("/")[0] if call is not None else ""
+    holder = held.get(name)
+    return None if holder is None or holder.kind in CONTAINERS else holder
+
+
+CONTAINERS = ("Sequential", "Functional", "Model", "TimeDistributed", "Bidirectional", "RNN")
 RANDOM = frozenset(("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout", "bernoulli",
                     "rand", "rand_like", "randn", "randn_like", "normal"))  # fmt: skip
 """Operations of layers that change nothing at inference and something in training."""
@@ -161,7 +182,11 @@ QUIET = frozenset(
 
 def _steps(walk: Walk, event: Event) -> list[str]:
     """The operations that compute something between the values found equal and the place of the fault."""
-    return [walk.names[i] for i in event.feeding if i < len(walk.names) and walk.names[i] not in QUIET]
+    return [
+        walk.names[i]
+        for i in event.feeding
+        if i < len(walk.names) and walk.names[i] and walk.names[i] not in QUIET
+    ]
 
 
 def walk_key(walk: Walk, key: str) -> str:

@@ -60,8 +60,8 @@ def pair(calls: Sequence[Call], module: torch.nn.Module, recorded: Iterable[Mapp
             found.paths[name] = (path, how)
             taken.add(path)
 
-    for name, path in _by_record(layers, list(recorded)):
-        claim(name, path, "record")
+    for name, path, how in _by_record(layers, list(recorded)):
+        claim(name, path, how)
     free = {n: c for n, c in layers.items() if n not in found.paths and not c.kind.endswith("Cell")}
     for name, path in _by_name(free, {p: m for p, m in modules.items() if p not in taken}):
         claim(name, path, "name")
@@ -77,12 +77,16 @@ def kind_of(module: torch.nn.Module) -> str | None:
 
 
 def _fits(call: Call, module: torch.nn.Module) -> bool:
+    if getattr(module, "num_layers", 1) != 1 and isinstance(module, torch.nn.RNNBase):
+        return False  # it stands for several layers
     wanted, given = KIND.get(call.kind), kind_of(module)
     return wanted is None or given is None or wanted == given
 
 
-def _by_record(layers: Mapping[str, Call], recorded: list[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
-    """What the conversion's record says: `name`, or `keras_path` against the attribute."""
+def _by_record(
+    layers: Mapping[str, Call], recorded: list[Mapping[str, Any]]
+) -> Iterable[tuple[str, str, str]]:
+    """What the conversion's record says: `name`, or `keras_path` against the attribute; and how it is known."""
     attributes = attribute_paths(layers)
     spelled = zip(_as_captured(recorded, {}), _as_captured(recorded, PARTS), strict=True)
     for entry, own in zip(recorded, spelled, strict=True):
@@ -92,7 +96,7 @@ def _by_record(layers: Mapping[str, Call], recorded: list[Mapping[str, Any]]) ->
         for key in (entry.get("keras_path"), *own, entry.get("name")):
             name = attributes.get(key, key) if key else None
             if name is not None and name in layers:
-                yield name, path
+                yield name, path, entry.get("how") or "record"
                 break
 
 
@@ -176,6 +180,8 @@ def _by_order(
     for kind in KINDS:
         wanted = [name for name, call in layers.items() if KIND.get(call.kind) == kind]
         given = [path for path, part in modules.items() if kind_of(part) == kind]
+        if any(not _fits(layers[name], modules[path]) for name, path in zip(wanted, given, strict=False)):
+            continue
         given = [p for p in given if not any(p.startswith(f"{outer}.") for outer in given)]
         if wanted and len(wanted) == len(given):
             yield from zip(wanted, given, strict=True)

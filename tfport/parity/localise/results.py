@@ -41,14 +41,14 @@ def layer_results(walk: Walk) -> list[LayerResult]:
 
 def _of(walk: Walk, call: Call, event: Event | None) -> LayerResult:
     made = LayerResult(call.label, call.kind, "not compared", module=walk.pairing.path(call))
-    if event is not None:
+    behind = event is not None and event.agrees is None and all(k in walk.measures for k in call.tensors)
+    if event is not None and not (behind and call.tensors):
         made.how = walk.pairing.how(call)
         _measure(made, event.found)
         if event.agrees is None:
-            made.reason = event.reason
-            return made
-        if event.agrees is False and not event.found and made.how != "record":
-            made.reason = f"module {made.module}, paired by {made.how}, is another step: {event.reason}"
+            other = call.tensors and made.how != "record"
+            told = f"module {made.module}, paired by {made.how}, is another step: {event.reason}"
+            made.reason = told if other else event.reason
             return made
         made.status = "agrees" if event.agrees else "differs"
         made.reason = event.reason

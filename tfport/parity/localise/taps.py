@@ -41,6 +41,12 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "mean": ("input", "dim", "keepdim"),
     "var": ("input", "dim"),
     "scaled_dot_product_attention": ("query", "key", "value", "attn_mask", "dropout_p", "is_causal"),
+    "multi_head_attention_forward": (
+        "query", "key", "value", "embed_dim_to_check", "num_heads", "in_proj_weight", "in_proj_bias", "bias_k", "bias_v",
+        "add_zero_attn", "dropout_p", "out_proj_weight", "out_proj_bias", "training", "key_padding_mask", "need_weights",
+        "attn_mask", "use_separate_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "static_k", "static_v",
+        "average_attn_weights", "is_causal",
+    ),
     "masked_fill": ("input", "mask", "value"),
     "pixel_shuffle": ("input", "upscale_factor"),
 }  # fmt: skip

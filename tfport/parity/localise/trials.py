@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Trial:
     inside: bool
     outputs: Callable[[Any], Mapping[str, torch.Tensor]]
     """The model's result as named tensors in TensorFlow's axis order."""
+    cut: frozenset[int] = frozenset()
+    """Calls whose modules gave something of another shape: no value is put in its place, whatever a change makes of it."""
     restore: Callable[[], None] = lambda: None
     """Undoes what a run in training mode did to running statistics."""
     tried: list[str] = field(default_factory=list)
@@ -95,8 +98,10 @@ class Trial:
             if self.arguments is not None:
                 if fix is None:
                     return self._run_module(patches, swaps, value)
-                return self._run_module(patches, swaps, value, fix.after, fix.whole, fix.premise)
-            if fix is not None and fix.whole is not None:
+                return self._run_module(
+                    patches, swaps, value, fix.after, fix.whole, fix.premise, fix.keywords
+                )
+            if fix is not None and (fix.whole is not None or fix.keywords):
                 return False, float("inf")
             after, integers = (fix.after, fix.integers) if fix else (None, False)
             return self._run_all(patches, swaps, value, after, integers)
@@ -109,12 +114,14 @@ class Trial:
         after: Any = None,
         whole: Any = None,
         premise: Any = None,
+        keywords: Mapping[str, Any] | None = None,
     ) -> tuple[bool, float]:
         module = self.module
         taps = Taps(lambda operation, result: None)
         taps.patches, taps.swaps = patches, swaps
         args, kwargs = self.arguments or ((), {})
         args = tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in args)
+        args, kwargs = _given(module.forward, args, kwargs, keywords or {})
         self.restore()
         if premise is not None and not self._holds(premise(*args)):
             return False, float("inf")
@@ -152,6 +159,7 @@ class Trial:
         integers: bool,
     ) -> tuple[bool, float]:
         walk = self.walk()
+        walk.cut = self.cut
         walk.taps.patches, walk.taps.swaps = patches, swaps
         if after is not None and self.layers:
             walk.after = {self.layers[0].index: after}
@@ -317,13 +325,31 @@ class Trial:
         if found is None or not value.is_floating_point():
             return
         wanted = found.reading.of(self.base.judge.tensor(key), value.shape).to(value.dtype)
-        for cause, said, fitted in _fits(wanted, value):
+        for cause, said, fitted in (*self._addends(key, found, value), *_fits(wanted, value)):
             measure = self.base.judge.measure(key, wanted, fitted)
             if measure.ok and _ratio(measure) * BETTER <= (self.error or float("inf")):
                 yield Cause(cause, layer, True, f"with {said} it agrees")
                 return
         if "bias" not in self.tried:
             self.tried += ["bias", "scale"]
+
+    def _addends(
+        self, key: str, found: Found, value: torch.Tensor
+    ) -> Iterator[tuple[str, str, torch.Tensor]]:
+        """A skip connection that is not there: the value with another layer's added."""
+        reference = self.base.reference
+        shape = reference.shape(key)
+        end = self.event.call.index if self.event.call is not None else len(reference.calls)
+        earlier = [(k, f"the output of {m.name}") for k, m in reference.makers.items() if m.index < end]
+        inputs = [(k, k.replace("inputs/", "input ")) for k in reference.values if k.startswith("inputs/")]
+        for name, said in [*inputs, *earlier]:
+            if (
+                name != key
+                and reference.shape(name) == shape
+                and self.base.judge.tensor(name).is_floating_point()
+            ):
+                other = found.reading.of(self.base.judge.tensor(name), value.shape).to(value.dtype)
+                yield "missing addend", f"{said} added", value + other
 
 
 class _Everywhere(dict[int, Any]):
@@ -346,6 +372,16 @@ def _proposals(context: Context) -> list[tuple[int, Fix]]:
         # an operation called in a way that a cause does not know: what was proposed before it stands
         return found
     return found
+
+
+def _given(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], changed: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments with some set by name, however they were passed."""
+    names = list(inspect.signature(function).parameters) if changed else []
+    at = {names.index(n): v for n, v in changed.items() if n in names and names.index(n) < len(args)}
+    named = {n: v for n, v in changed.items() if n not in names or names.index(n) not in at}
+    return tuple(at.get(i, a) for i, a in enumerate(args)), {**kwargs, **named}
 
 
 def _light(operation: Operation) -> Operation:

@@ -7,6 +7,7 @@ next layer is judged on what the reference gave it.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from tfport.parity.localise.pairing import Pairing
 from tfport.parity.localise.reference import RECURRENT, Call, Reference
 from tfport.parity.localise.slots import WHOLE, copied, slots
 from tfport.parity.localise.taps import Operation, Taps, tensors_of
+from tfport.parity.reference.keras_layers import snake_case
 
 STAGES = ("output", "before")
 
@@ -89,6 +91,9 @@ class Walk:
         self.on_enter: Callable[[Event, Any, Any], None] = lambda event, args, kwargs: None
         self.after: Mapping[int, Callable[[Any], Any]] = {}  # call -> what is done to its module's result
         self.off = False
+        self.cut: frozenset[int] = (
+            frozenset()
+        )  # calls whose modules give more than the layer, which is cut later
         self.pending: dict[int, list[tuple[str, str]]] = {}  # elements -> (key, stage)
         for call in reference.calls:
             if pairing.path(call) is None:
@@ -157,7 +162,7 @@ class Walk:
                 self.feeds.append(())
                 self.names.append("")
             self.feeds[operation.index] = tuple(sources - {-1})
-            self.names[operation.index] = operation.name
+            self.names[operation.index] = "" if _sleeps(operation, result) else operation.name
             for tensor in made:
                 if not isinstance(tensor, torch.nn.Parameter):
                     tensor._tfport_made = operation.index  # type: ignore[attr-defined]
@@ -235,6 +240,10 @@ class Walk:
             event.border = event.border or border
             if state == "differ":
                 event.missing.append(key)
+        if event.missing and self._is_another(call, path):
+            self.seen[path] = number
+            self._expect(call)
+            return
         event.aside = [
             name for name, key in call.arguments.items()
             if isinstance(key, str) and self.matcher.match(key, given)[0] == "differ"
@@ -247,6 +256,17 @@ class Walk:
             event.elsewhere = self._elsewhere(call, given)
         self.open.append(event)
         self.on_enter(event, args, kwargs)
+
+    def _is_another(self, call: Call, path: str) -> bool:
+        """Whether a module without tensors, found by a name that Keras has counted, is another one of the class: it is
+        called before modules that come before its layer. (A port that pads apart counts its own ZeroPadding2D.)
+        """
+        part = self.module.get_submodule(path) if self.module is not None else None
+        counted = re.fullmatch(rf"{snake_case(call.kind)}(_\d+)?", call.name.rpartition("/")[2])
+        if part is None or not counted or any(True for _ in (*part.parameters(), *part.buffers())):
+            return False
+        earlier = (self.pairing.path(c) for c in self.reference.calls[: call.index])
+        return any(p is not None and not self.seen.get(p) for p in earlier)
 
     def _elsewhere(self, call: Call, given: Sequence[torch.Tensor]) -> Call | None:
         """Another call of this kind of layer whose inputs these are: two modules took each other's place."""
@@ -275,8 +295,13 @@ class Walk:
         assert call is not None
         event.end = self.taps.count
         event.found, event.agrees, event.reason = self.judge_call(call, module, result)
+        other = not event.found and self.pairing.how(call) != "record"
+        if event.agrees is False and (other or call.index in self.cut):
+            event.agrees, event.found = None, []  # it may give more than the layer, and be cut behind it
+            self._expect(call)
+        cut = event.agrees is None and bool(call.tensors)  # what is made of it tells
         for tensor in tensors_of(result):
-            if not isinstance(tensor, torch.nn.Parameter):
+            if not isinstance(tensor, torch.nn.Parameter) and not cut:
                 tensor._tfport_made = -1  # type: ignore[attr-defined]
         if event.agrees is False and event.inputs == "differ" and self.force:
             event.alone = self._alone(event, module, args, kwargs)
@@ -422,3 +447,11 @@ class Walk:
                 if kept and torch.equal(value, original):
                     slot.write(made, source.get(made))
                     break
+
+
+def _sleeps(operation: Operation, result: Any) -> bool:
+    """Whether a dropout hands on what it is given, as in eval mode."""
+    given = operation.first
+    if "dropout" not in operation.name or not isinstance(given, torch.Tensor):
+        return False
+    return isinstance(result, torch.Tensor) and result.shape == given.shape and torch.equal(result, given)

@@ -8,7 +8,7 @@ import numpy as np
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.graphs import Graph
 from tfport.parity.reference.targets import describe
-from tfport.parity.reference.values import as_value
+from tfport.parity.reference.values import as_value, tensor_parts
 
 Program = collections.namedtuple("Program", "kind graph_def feeds outputs variables")
 Program.__doc__ = """A graph without variables: a GraphDef and what to feed and to fetch.
@@ -157,7 +157,14 @@ def freeze_call(tf, call, arrays):
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     specs = [tf.TensorSpec(a.shape, a.dtype) for a in arrays]
-    concrete = tf.function(lambda *tensors: call(tensors)).get_concrete_function(*specs)
+
+    def of_tensors(x):  # a ragged or sparse tensor is its parts, as `flatten` has them
+        return collections.OrderedDict(tensor_parts(x)) if tensor_parts(x) is not None else x
+
+    def traced(*tensors):
+        return tf.nest.map_structure(of_tensors, call(tensors))
+
+    concrete = tf.function(traced).get_concrete_function(*specs)
     frozen = convert_variables_to_constants_v2(concrete)
     rest = iter(frozen.outputs)
     flat = [

@@ -18,7 +18,7 @@ from tfport.parity.reference.environment import (
 )
 from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.inputs import GIVEN, make_inputs
-from tfport.parity.reference.manifest import MANIFEST_VERSION, digest, sha256
+from tfport.parity.reference.manifest import MANIFEST_VERSION, digest, own_files, replace_golden, sha256
 from tfport.parity.reference.run import run_all
 from tfport.parity.reference.targets import parse_call, split_reference
 
@@ -27,10 +27,11 @@ def capture(options):
     """Runs every dtype into a temporary folder, which takes its final name only when all went well."""
     target, name = split_reference(options.target)
     source = os.path.join(target, "saved_model.pb") if os.path.isdir(target) else target
-    final = os.path.abspath(options.output)
+    final = os.path.realpath(options.output)
     if os.path.exists(final) and not options.update:
         raise CaptureError("%s exists: pass --update to replace it" % options.output)
-    if os.path.exists(final) and not os.path.isfile(os.path.join(final, "manifest.json")):
+    own = own_files(final) if os.path.exists(final) else None
+    if os.path.exists(final) and own is None:
         raise CaptureError("%s exists and is no golden folder: choose another name" % options.output)
     parent = os.path.dirname(final)
     if not os.path.isdir(parent):
@@ -40,7 +41,7 @@ def capture(options):
     make_inputs(options.input, options.seed, "float32")
     tf = import_tensorflow()
     try:
-        folder = tempfile.mkdtemp(prefix=".tfport-", dir=parent)
+        folder = tempfile.mkdtemp(prefix=".tfport-%d-" % os.getpid(), dir=parent)
     except OSError as error:
         raise CaptureError("%s cannot be written: %s" % (parent, error.strerror))
     try:
@@ -60,9 +61,7 @@ def capture(options):
             json.dump(manifest, f, indent=1)
             f.write("\n")
         os.chmod(folder, 0o755)
-        if os.path.exists(final):
-            shutil.rmtree(final)
-        os.rename(folder, final)
+        replace_golden(folder, final, own)
     except OSError as error:  # the program's own are told as the program's
         raise CaptureError("%s cannot be written: %s" % (options.output, error.strerror or error))
     finally:

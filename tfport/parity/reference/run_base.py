@@ -69,7 +69,7 @@ class BaseRun:
     def keep(self, outputs, depth=1):
         """Stores what the program returned; `depth` is the number of layer calls behind it."""
         leaves = flatten(outputs)
-        if not leaves:
+        if all(value.dtype in ("none", "list") for value in leaves.values()):
             raise CaptureError("%s returned nothing to compare" % self.name)
         for name, value in leaves.items():
             self.store.put("outputs/" + name, value)

@@ -10,6 +10,7 @@ import sys
 import traceback
 
 from tfport.parity.reference.errors import CaptureError, UsageError
+from tfport.programs import look_above
 
 
 def split_target(text):
@@ -46,6 +47,7 @@ def split_reference(text):
 def load_target(path, name):
     """Imports a file and returns (module, what NAME is bound to). Errors say file and line."""
     forget(os.path.dirname(path))
+    above = look_above(path)
     before = set(sys.modules)
     try:
         module = _import_file(path)
@@ -55,6 +57,7 @@ def load_target(path, name):
         raise CaptureError("%s cannot be imported: %s" % (os.path.basename(path), describe(error, path)))
     finally:
         _LOADED.update(set(sys.modules) - before)
+        _FOLDERS.update(above.used)
     found = module
     for part in name.split("."):
         if not hasattr(found, part):
@@ -87,25 +90,23 @@ def _import_file(path):
     return module
 
 
-_LOADED = set()  # type: set  # names of the user's modules that load_target imported
+_LOADED = set()  # type: set  # names of the modules that load_target imported
+_FOLDERS = set()  # type: set  # folders above the file in which some of them lie
 
 
 def forget(folder):
-    """Drops the user's modules that were imported from `folder` before, so that the next run builds anew."""
+    """Drops the user's modules that were imported from `folder` before, or from above it, so that the next run builds anew."""
+    folders = tuple(one + os.sep for one in _FOLDERS | {folder})
     for name in sorted(_LOADED):
         path = getattr(sys.modules.get(name), "__file__", None) or ""
-        if (
-            path.startswith(folder + os.sep)
-            and "site-packages" not in path
-            and name.split(".")[0] != "tfport"
-        ):
+        if path.startswith(folders) and "site-packages" not in path and name.split(".")[0] != "tfport":
             del sys.modules[name]
     _LOADED.clear()
 
 
 def describe(error, path=""):
     """`ValueError: bad shape (model.py:12)`: an exception in one line, with the user's own line."""
-    text = str(error).strip()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()  # Keras prints in bold
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     text = re.sub(r"\{\{.*?\}\} ?", "", lines[0]) if lines else ""
     if len(lines) > 1 and (text.endswith(":") or text.startswith("Exception encountered when calling")):

@@ -37,13 +37,10 @@ def as_value(x):
                 return Value(array, "python " + kind.__name__)
     if isinstance(x, (str, bytes)):
         return Value(np.array(text_of(x), dtype=object), "string")
-    if hasattr(x, "detach") and hasattr(x, "cpu"):  # torch
-        x = x.detach().cpu()
-        if hasattr(x, "resolve_conj"):
-            x = x.resolve_conj().resolve_neg()
+    if hasattr(x, "detach") and hasattr(x, "cpu"):
+        array = _array_of_torch(x)
         if str(x.dtype) == "torch.bfloat16":
-            return Value(x.float().numpy(), "bfloat16")
-        array = x.numpy()
+            return Value(array, "bfloat16")
     elif callable(getattr(x, "numpy", None)):
         array = np.asarray(x.numpy())
     else:
@@ -55,7 +52,20 @@ def as_value(x):
     texts = array.dtype.kind == "O" and all(isinstance(v, (str, bytes)) for v in array.flat)
     if array.dtype.kind in "SU" or texts:
         return Value(np.array([text_of(v) for v in array.flat], dtype=object).reshape(array.shape), "string")
-    raise CaptureError("a value of type %s cannot be compared" % type(x).__name__)
+    told = type(x).__name__ + (" of dtype %s" % array.dtype if isinstance(x, np.ndarray) else "")
+    raise CaptureError("a value of type %s cannot be compared" % told)
+
+
+def _array_of_torch(x):
+    """A torch tensor as an array, one of bfloat16 as float32; CaptureError for what NumPy has no form of."""
+    try:
+        x = x.detach().cpu()
+        if hasattr(x, "resolve_conj"):
+            x = x.resolve_conj().resolve_neg()
+        return x.float().numpy() if str(x.dtype) == "torch.bfloat16" else x.numpy()
+    except Exception as error:  # a layout, a dtype or a device without data; each is another exception
+        told = str(error).splitlines()[:1]
+        raise CaptureError("a %s tensor cannot be compared: %s" % (x.dtype, "".join(told)))
 
 
 def text_of(x):
@@ -65,8 +75,9 @@ def text_of(x):
 def flatten(x, name="output"):
     """Names the leaves of a nested structure: `output`, `output/0`, `output/logits/1`.
 
-    A list of scalars of one dtype (the losses of a loop) is one leaf of shape (n,). Returns an OrderedDict
-    of name to `Value`; raises CaptureError on a leaf that is neither a number, a tensor, a string nor None.
+    A list of scalars of one dtype (the losses of a loop) is one leaf of shape (n,). A sparse or ragged tensor is
+    its parts. Returns an OrderedDict of name to `Value`; raises CaptureError on a leaf that is neither a number, a
+    tensor, a string nor None, and where two leaves have one name (`{"a/b": x, "a": {"b": y}}`).
     """
     leaves = collections.OrderedDict()
     _flatten(x, name, leaves)
@@ -84,7 +95,7 @@ def flatten_pairs(x, name):
 
 
 def _owners(x, name, owners):
-    if hasattr(x, "items") and callable(x.items) and not hasattr(x, "dtype"):
+    if _is_mapping(x):
         for key, part in x.items():
             _owners(part, name + "/" + str(key), owners)
     elif isinstance(x, (list, tuple)):
@@ -95,35 +106,77 @@ def _owners(x, name, owners):
 
 
 def _flatten(x, name, leaves):
-    kind = type(x).__name__
+    parts = tensor_parts(x)
     if isinstance(x, Value):
-        leaves[name] = x
-    elif kind == "RaggedTensor":
-        parts = [("flat_values", x.flat_values)]
-        parts += [("row_splits_%d" % i, s) for i, s in enumerate(x.nested_row_splits)]
+        _leaf(leaves, name, x)
+    elif parts is not None:
         for key, part in parts:
             _flatten(part, name + "/" + key, leaves)
-    elif kind == "SparseTensor":
-        for key in ("indices", "values", "dense_shape"):
-            _flatten(getattr(x, key), name + "/" + key, leaves)
-    elif kind == "IndexedSlices":
-        for key in ("indices", "values"):
-            _flatten(getattr(x, key), name + "/" + key, leaves)
-    elif hasattr(x, "items") and callable(x.items) and not hasattr(x, "dtype"):
+    elif _is_mapping(x):
         for key, part in x.items():
             _flatten(part, name + "/" + str(key), leaves)
     elif isinstance(x, (list, tuple)):
-        if not x:
-            leaves[name] = Value(np.zeros((0,), np.uint8), "list")
-            return
-        parts = [None if isinstance(p, (list, tuple, dict)) or p is None else as_value(p) for p in x]
-        if all(p is not None and p.array.ndim == 0 and p.dtype == parts[0].dtype for p in parts):
-            leaves[name] = Value(np.stack([p.array for p in parts]), parts[0].dtype)
+        numbers = _scalars(x) if x else Value(np.zeros((0,), np.uint8), "list")
+        if numbers is not None:
+            _leaf(leaves, name, numbers)
             return
         for i, part in enumerate(x):
             _flatten(part, "%s/%d" % (name, i), leaves)
     else:
-        leaves[name] = as_value(x)
+        try:
+            value = as_value(x)
+        except CaptureError as error:
+            raise CaptureError("%s: %s" % (name, error))
+        _leaf(leaves, name, value)
+
+
+def _leaf(leaves, name, value):
+    if name in leaves:
+        raise CaptureError("two values are called %s: give one of them another key" % name)
+    leaves[name] = value
+
+
+def _is_mapping(x):
+    return hasattr(x, "items") and callable(x.items) and not hasattr(x, "dtype")
+
+
+def tensor_parts(x):
+    """The parts of TensorFlow's composite tensors and of torch's sparse ones, under the same names; else None."""
+    kind = type(x).__name__
+    if kind == "RaggedTensor":
+        splits = [("row_splits_%d" % i, s) for i, s in enumerate(x.nested_row_splits)]
+        return [("flat_values", x.flat_values)] + splits
+    if kind == "SparseTensor":
+        return [(key, getattr(x, key)) for key in ("indices", "values", "dense_shape")]
+    if kind == "IndexedSlices":
+        return [(key, getattr(x, key)) for key in ("indices", "values")]
+    if str(getattr(x, "layout", "")).startswith("torch.sparse"):
+        x = x.detach().to_sparse_coo().coalesce()
+        return [
+            ("indices", x.indices().t()),
+            ("values", x.values()),
+            ("dense_shape", np.array(x.shape, np.int64)),
+        ]
+    return None
+
+
+def _scalars(parts):
+    """A list of scalars of one dtype as one `Value` of shape (n,); None for any other list."""
+    if all(type(part) is float for part in parts):
+        return Value(np.array(parts), "python float")
+    values = []
+    for part in parts:
+        nested = isinstance(part, (list, tuple, dict)) or _is_mapping(part) or tensor_parts(part) is not None
+        if part is None or nested or len(getattr(part, "shape", ()) or ()):
+            return None
+        try:
+            value = as_value(part)
+        except CaptureError:  # told of it by its own name
+            return None
+        if value.array.ndim or (values and value.dtype != values[0].dtype):
+            return None
+        values.append(value)
+    return Value(np.stack([value.array for value in values]), values[0].dtype)
 
 
 def encode(value):

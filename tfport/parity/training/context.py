@@ -45,6 +45,8 @@ class Context:
     where: tuple[str, ...] = ()
     notes: list[str] = dataclasses.field(default_factory=list)
     orders: list[tuple[int, ...]] = dataclasses.field(default_factory=list)
+    load: Callable[[torch.nn.Module, Any], list[str]] | None = None
+    """Puts a checkpoint into a module of which no record tells; returns the tensors that it has set."""
 
     def __post_init__(self) -> None:
         self.stored = golden.read_tensors(self.folder / self.entry["training_tensors"])
@@ -163,15 +165,20 @@ class Context:
             holder = copy.deepcopy(self.module)
         except Exception as error:  # a module may hold anything, also what cannot be copied
             raise CaptureError(f"the candidate cannot be copied: {type(error).__name__}: {error}") from error
+        told = self.record if "models" in self.record else None
         try:
-            report = load_weights(holder, source, record=self.record or None, name=self.model)
+            if self.load is not None and holder is not None:
+                loaded = self.load(holder, source)
+            else:
+                report = load_weights(holder, source, record=told, name=self.model)
+                loaded = [row.target for row in report.loaded]
         except WeightsError as error:
-            told = "; ".join((str(error).splitlines()[0], *error.problems[:3]))
-            raise CaptureError(f"gradients do not fit the candidate as the weights do: {told}") from error
+            said = "; ".join((str(error).splitlines()[0], *error.problems[:3]))
+            raise CaptureError(f"gradients do not fit the candidate as the weights do: {said}") from error
         assert holder is not None
         named: dict[str, torch.Tensor] = {**dict(holder.named_parameters(remove_duplicate=False))}
         named |= dict(holder.named_buffers(remove_duplicate=False))
-        return {row.target: _numpy(named[row.target]) for row in report.loaded if row.target in named}
+        return {target: _numpy(named[target]) for target in loaded if target in named}
 
     def set(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes arrays into the candidate's tensors of these names."""
@@ -246,7 +253,9 @@ class Context:
         if not shape or len(shape) != tensor.ndim:
             return ()
         wanted = (tensor.shape[0], *shape[1:])  # the batch of a step may be another one
-        return tuple(layouts.way_back(tuple(tensor.shape), wanted, self.orders) or ())
+        return tuple(
+            layouts.way_back(tuple(tensor.shape), wanted, self.orders, "models" not in self.record) or ()
+        )
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -314,13 +314,17 @@ class CallReader(Loops, Blocks):
         """Whether a child is the function of a call, and not a tensor's method."""
         if not isinstance(node, ast.Call) or child is not node.func:
             return False
+        if isinstance(child, ast.Name) and child.id in self.env:
+            raise Bail(f"{child.id}() may be a layer")
         if isinstance(child, ast.Name) or isinstance(self.rewriter.names.resolve(child), Canonical):
             return True
         if is_self(child):
             assert isinstance(child, ast.Attribute)
-            if child.attr in self.plan.plain:
-                return True
-            raise Bail(f"call() calls self.{child.attr}()")
+            if child.attr not in self.plan.plain:
+                raise Bail(f"call() calls self.{child.attr}()")
+            if child.attr not in self.plan.functions:
+                raise Bail(f"self.{child.attr} may be a layer or a model")
+            return True
         return False
 
     def _arithmetic(self, node: ast.BinOp) -> Result:

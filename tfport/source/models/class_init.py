@@ -61,7 +61,10 @@ class Plan:
     statements: dict[str, ast.Assign]
     supers: list[ast.Call]
     configs: list[ast.Call]  # super().get_config()
-    plain: set[str]  # attributes that are no layers
+    plain: set[str]  # attributes that the source does not make layers
+    functions: set[
+        str
+    ]  # those of them that are functions, and no layer or model that something else has made
 
     @property
     def everything(self) -> Iterator[Held]:
@@ -114,7 +117,16 @@ class Reader:
                                     "forward", "__call__", "fit", "compile", "predict_step", "losses", "metrics"}:  # fmt: skip
             raise Bail(f"it defines {', '.join(sorted(extra))}")
         made = Plan(
-            node, keras_base(self.walk, node) == "model", methods.get("__init__"), call, {}, {}, [], [], set()
+            node,
+            keras_base(self.walk, node) == "model",
+            methods.get("__init__"),
+            call,
+            {},
+            {},
+            [],
+            [],
+            set(),
+            set(),
         )
         for statement in made.init.body if made.init else []:
             self._statement(made, statement)
@@ -169,9 +181,18 @@ class Reader:
             if held is not None:
                 plan.held[target.attr], plan.statements[target.attr] = held, statement
                 return
+            if self._is_function(statement.value) and target.attr not in plan.plain - plan.functions:
+                plan.functions.add(target.attr)
+            else:
+                plan.functions.discard(target.attr)
             plan.plain.add(target.attr)
         if self._makes(statement):
             raise Bail("__init__ makes layers in a way that is not plain")
+
+    def _is_function(self, node: ast.expr) -> bool:
+        """A lambda, a function of TensorFlow, or what a call of one gives (`tf.keras.activations.get("relu")`)."""
+        meaning = self.rewriter.names.resolve(node.func if isinstance(node, ast.Call) else node)
+        return isinstance(node, ast.Lambda) or isinstance(meaning, Canonical)
 
     def _makes(self, statement: ast.AST) -> bool:
         for node in ast.walk(statement):

@@ -9,7 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-__all__ = ["FAMILIES", "Role", "family_of", "positional_slots", "slot_name", "v1_slots"]
+__all__ = [
+    "EXTRA",
+    "FAMILIES",
+    "Role",
+    "family_of",
+    "is_another",
+    "positional_slots",
+    "slot_name",
+    "v1_slots",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +47,8 @@ FAMILIES: dict[str, dict[str, Role]] = {
     "ftrl": {"accumulator": Role("sum"), "linear": Role("linear")},
 }  # fmt: skip
 """Family -> slot -> role."""
+EXTRA = {"average": "use_ema", "gradient_accumulator": "gradient_accumulation_steps"}
+"""What any of Keras' optimizers may keep for a weight beside its slots, in its order, and the argument that asks for it."""
 
 _EARLIER = {"m": "momentum", "v": "velocity", "vhat": "velocity_hat", "rms": "velocity", "mg": "average_gradient",
             "u": "norm", "accum_grad": "accumulated_grad", "accum_var": "accumulated_delta_var"}  # fmt: skip
@@ -53,15 +64,30 @@ _V1: dict[str, tuple[str, dict[int, tuple[str, ...]]]] = {
 }  # fmt: skip
 
 
+_OTHERS = ("adafactor", "muon", "schedulefreeadamw", "multioptimizer")
+
+
+def is_another(name: str) -> bool:
+    """Whether a name is that of one of Keras' optimizers whose state is not carried."""
+    return name.lower().rstrip("0123456789").replace("_", "").rpartition(">")[2] in _OTHERS
+
+
 def family_of(name: str) -> str | None:
     """``Adam``, ``adam_1``, ``rm_sprop``, ``RMSprop``, ``legacy_adam`` -> the family; None for another name."""
-    plain = name.lower().rstrip("0123456789").rstrip("_").replace("_", "").removeprefix("legacy")
+    plain = (
+        name.rpartition(">")[2]
+        .lower()
+        .rstrip("0123456789")
+        .rstrip("_")
+        .replace("_", "")
+        .removeprefix("legacy")
+    )
     return plain if plain in FAMILIES else None
 
 
 def slot_name(family: str, name: str) -> str | None:
     """Keras 3's name of a slot that Keras 2 or TensorFlow calls otherwise; None for what is no slot of the family."""
-    if name in FAMILIES[family]:
+    if name in FAMILIES[family] or name in EXTRA:
         return name
     if family == "adamax" and name == "v":
         return "norm"
@@ -69,23 +95,24 @@ def slot_name(family: str, name: str) -> str | None:
     return made if made in FAMILIES[family] else None
 
 
-def v1_slots(scope: str, count: int) -> tuple[str, tuple[str, ...]] | None:
-    """The family and slots of TensorFlow 1's ``w/Adam``, ``w/Adam_1`` ...: by the optimizer's scope and how many slots
-    a variable has. None for another scope or count."""
-    found = _V1.get(scope)
+def v1_slots(name: str | None, count: int) -> tuple[str, tuple[str, ...]] | None:
+    """The family and slots of TensorFlow 1's ``w/Adam``, ``w/Adam_1`` ...: by the optimizer's name or family and how
+    many slots a variable has. None for another name or count."""
+    found = _V1.get(name or "") or next((held for held in _V1.values() if held[0] == name), None)
     slots = None if found is None else found[1].get(count)
     return None if found is None or slots is None else (found[0], slots)
 
 
 def positional_slots(
-    family: str, variables: int, tensors: int, uses: Sequence[str] | None = None, average: bool = False
+    family: str, variables: int, tensors: int, uses: Sequence[str] | None = None, extra: Sequence[str] = ()
 ) -> list[tuple[int, str]] | None:
     """What Keras' numbered optimizer variables are, in their order, after the count and the rate: pairs of (number of
     the trainable variable, slot).
 
     Adam's momentum and velocity alternate from variable to variable and ``velocity_hat`` follows for all; RMSprop's
-    slots follow each other for all variables; an ``average`` of the weights (``use_ema``) precedes them. ``uses``
-    names the slots that are there; without it their number must tell. None where the number of tensors does not fit.
+    slots follow each other for all variables; what ``extra`` names (an ``average`` of the weights for use_ema, then
+    a ``gradient_accumulator``) precedes them. ``uses`` names the slots that are there; without it their number must
+    tell. None where the number of tensors does not fit.
     """
     names = list(FAMILIES[family])
     if uses is not None:
@@ -97,7 +124,7 @@ def positional_slots(
         least = 0 if family == "sgd" else len(always)
         choices = [names[:k] for k in range(least, len(names) + 1)]
     every = range(variables)
-    first = [(i, "average") for i in every] if average else []
+    first = [(i, slot) for slot in extra for i in every]
     used = next((c for c in choices if len(c) * variables + len(first) == tensors), None)
     if used is None:
         return None

@@ -40,7 +40,7 @@ def write_pt(
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with FakeTensorMode():
+    with disk_errors(path), FakeTensorMode():
         state = {name: torch.empty(t.shape, dtype=getattr(torch, t.dtype)) for name, t in tensors.items()}
     with atomic_file(path) as file:
         with disk_errors(path), torch.serialization.skip_data(materialize_fake_tensors=True):

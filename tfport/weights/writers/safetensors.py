@@ -47,9 +47,16 @@ def write_file(
 def _header(path: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     at = 0
+    if "__metadata__" in tensors:
+        raise WeightsError(
+            f"{path}: safetensors has no tensor called __metadata__: leave it out with --exclude"
+        )
     for name, tensor in tensors.items():
         if tensor.dtype not in CODES:
-            raise WeightsError(f"{path}: safetensors has no {tensor.dtype} ({name}); write a .pt file")
+            raise WeightsError(
+                f"{path}: safetensors has no {tensor.dtype} ({name}): leave it out with --exclude, or"
+                " write a .pt file, where torch has it"
+            )
         place = [at, at + tensor.nbytes]
         header[name] = {"dtype": CODES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place}
         at += tensor.nbytes

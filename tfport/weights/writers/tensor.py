@@ -116,7 +116,9 @@ def cast(name: str, tensor: Tensor, dtype: str) -> Tensor:
 
     def convert(block: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
-            made = block.astype(wanted)
+            made = (_odd(block) if dtype == "bfloat16" and block.dtype == np.float64 else block).astype(
+                wanted
+            )
         lost = np.isfinite(block.astype(np.float64)) & ~np.isfinite(made.astype(np.float64))
         if lost.any():
             value = block[lost][0]
@@ -128,3 +130,15 @@ def cast(name: str, tensor: Tensor, dtype: str) -> Tensor:
     before = tensor.convert
     both = convert if before is None else (lambda block: convert(before(block)))
     return Tensor(tensor.shape, dtype, tensor.read, tensor.check, both)
+
+
+def _odd(block: np.ndarray) -> np.ndarray:
+    """float64 as float32, cut off, its last bit set where something was: rounding that again rounds the number itself.
+
+    ml_dtypes goes from float64 to bfloat16 by way of the nearest float32, which may lie on a tie that the number is not.
+    """
+    near = block.astype(np.float32)
+    wide = near.astype(np.float64)
+    bits = near.view(np.uint32) - (np.abs(wide) > np.abs(block))
+    bits |= (wide != block) & ~np.isnan(block)
+    return bits.astype(np.uint32).view(np.float32)

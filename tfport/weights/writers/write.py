@@ -14,6 +14,8 @@ from tfport.weights.writers.tensor import Tensor
 
 __all__ = ["ENDINGS", "Writing", "write"]
 
+TORCH = safetensors.CODES.keys() | {"complex128", "float8_e4m3fnuz", "float8_e5m2fnuz"}
+"""Dtypes that torch has under the same name and with the same bits."""
 ENDINGS = (".safetensors", ".pt", ".pth", ".dcp")
 
 
@@ -42,6 +44,9 @@ def write(
         with ThreadPoolExecutor(how.jobs) as workers:
             safetensors.write_file(path, tensors, metadata, workers, how.told)
         return [path]
+    for name, tensor in tensors.items():
+        if tensor.dtype not in TORCH:
+            raise WeightsError(f"{path}: torch has no {tensor.dtype} ({name}): leave it out with --exclude")
     if path.endswith((".pt", ".pth")):
         with ThreadPoolExecutor(how.jobs) as workers:
             write_pt(path, tensors, workers, how.told)

@@ -13,6 +13,7 @@ from tfport.parity.localise.causes import (
     flattening,
     gates,
     kernels,
+    masking,
     mode,
     padding,
     recurrent,
@@ -24,6 +25,7 @@ from tfport.parity.localise.causes.base import Context, Fix, Propose
 
 CATALOGUE: tuple[Propose, ...] = (
     mode.propose,
+    masking.propose,
     epsilon.propose,
     configuration.propose,
     padding.propose,

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from tfport.parity.localise.causes.base import Context, Fix
+from tfport.parity.localise.readings import readings
 from tfport.parity.localise.taps import Operation
 
 REDUCTIONS = ("mean", "sum", "amax", "amin", "max", "min", "logsumexp", "std", "var", "argmax")
+MERGES = frozenset(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"))
 BINARY = {
     "add": torch.add, "radd": torch.add, "mul": torch.mul, "rmul": torch.mul, "sub": torch.sub, "maximum": torch.maximum,
     "minimum": torch.minimum, "truediv": torch.div, "div": torch.div, "iadd": torch.add, "imul": torch.mul,
@@ -28,8 +30,10 @@ def propose(context: Context) -> Iterator[Fix]:
                 "index shift", f"ids {by:+d}", "them unchanged", value=lambda x, n=by: x + n, integers=True
             )
         return
+    yield from _unadded(context, operation)
+    kinds = {c.kind for c in (context.call, *context.chain) if c is not None}
     if operation.name in ("cat", "concat", "concatenate"):
-        yield from _joined(operation)
+        yield from _joined(operation, "Concatenate" in kinds)
     elif operation.name in REDUCTIONS and isinstance(operation.first, torch.Tensor):
         yield from _reduced(operation)
     elif operation.name == "layer_norm":
@@ -45,18 +49,41 @@ def propose(context: Context) -> Iterator[Fix]:
     elif operation.name in ("pixel_shuffle", "pixel_unshuffle"):
         yield Fix("order of pixels", "depth_to_space's order of channels", "torch's", _depth_to_space)
     elif operation.name in BINARY and len(operation.args) == 2:
-        yield from _combined(operation)
+        yield from _combined(operation, bool(kinds & MERGES))
     elif operation.name in ("permute", "transpose", "swapaxes", "movedim", "t"):
         yield from _moved(operation)
 
 
-def _joined(operation: Operation) -> Iterator[Fix]:
+def _unadded(context: Context, operation: Operation) -> Iterator[Fix]:
+    """What an Add of the reference adds to the operation's argument: a skip connection that is not there."""
+    call, value = context.call, operation.first
+    keys = [key for key in call.inputs if key] if call is not None and call.kind == "Add" else []
+    if len(keys) != 2 or not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        return
+    for key, other in (keys, keys[::-1]):
+        one, two = (torch.from_numpy(context.reference.array(k).copy()).to(value) for k in (key, other))
+        if one.shape != two.shape:
+            return
+        for reading in readings(tuple(one.shape), tuple(value.shape)):
+            if torch.allclose(
+                reading.of(one, value.shape), value, rtol=1e-4, atol=1e-4 * float(value.abs().max())
+            ):
+                maker = context.reference.makers.get(other)
+                said = f"the output of {maker.name} added" if maker is not None else f"{other} added"
+                added = reading.of(two, value.shape)
+                yield Fix(
+                    "missing addend", said, "nothing", lambda op, v=added: op.on(op.first + v), told=True
+                )
+                return
+
+
+def _joined(operation: Operation, told: bool) -> Iterator[Fix]:
     parts, axis = list(operation.get("tensors")), operation.get("dim", 0)
     if len(parts) <= 4:
         for order in itertools.permutations(range(len(parts))):
             if order != tuple(range(len(parts))):
                 yield Fix("order of concatenation", f"order {order}", str(tuple(range(len(parts)))),
-                          lambda op, o=order: op.again(tensors=[op.get("tensors")[i] for i in o]))  # fmt: skip
+                          lambda op, o=order: op.again(tensors=[op.get("tensors")[i] for i in o]), told=told)  # fmt: skip
     for other in range(parts[0].ndim):
         if other != axis % parts[0].ndim:
             yield Fix("axis", f"dim={other}", f"dim={axis}", lambda op, a=other: op.again(dim=a))
@@ -113,14 +140,14 @@ def _depth_to_space(operation: Operation) -> torch.Tensor:
     return made.reshape(batch, channels * block**2, height // block, width // block)
 
 
-def _combined(operation: Operation) -> Iterator[Fix]:
+def _combined(operation: Operation, told: bool) -> Iterator[Fix]:
     one, two = operation.args
     if not (isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor)):
         return
     for said, function in (("the sum", torch.add), ("the product", torch.mul), ("the difference", torch.sub),
                            ("the maximum", torch.maximum)):  # fmt: skip
         if BINARY[operation.name] is not function:
-            yield Fix("kind of merge", said, operation.name, lambda op, f=function: f(*op.args))
+            yield Fix("kind of merge", said, operation.name, lambda op, f=function: f(*op.args), told=told)
 
 
 def _moved(operation: Operation) -> Iterator[Fix]:

@@ -41,6 +41,8 @@ def propose(context: Context) -> Iterator[Fix]:
         yield Fix("attention mask", "a causal mask", "none", _causal)
     if operation.name == "scaled_dot_product_attention":
         yield from _fused(operation, sizes)
+    if operation.name == "multi_head_attention_forward":
+        yield from _packed(operation, context.told("num_heads"))
     yield from _masks(operation)
 
 
@@ -72,6 +74,31 @@ def _fused(operation: Operation, sizes: list[tuple[int, bool]]) -> Iterator[Fix]
         yield Fix(
             "attention mask", f"is_causal={other}", str(not other), lambda op: op.again(is_causal=other)
         )
+
+
+def _packed(operation: Operation, heads: Any) -> Iterator[Fix]:
+    """torch.nn.MultiheadAttention: its arguments (time, batch, channels), a mask that is True where nothing is seen."""
+    query, key, has = operation.get("query"), operation.get("key"), operation.get("num_heads")
+    mask = operation.get("attn_mask")
+    if mask is not None or operation.get("key_padding_mask") is not None:
+        yield Fix("attention mask", "no mask", "one",
+                  lambda op: op.again(attn_mask=None, key_padding_mask=None, is_causal=False))  # fmt: skip
+    if query.shape[0] == key.shape[0]:
+        causal = torch.ones(query.shape[0], key.shape[0], dtype=torch.bool, device=query.device).triu(1)
+        yield Fix("attention mask", "a causal mask", "none" if mask is None else "another",
+                  lambda op: op.again(attn_mask=causal, is_causal=False))  # fmt: skip
+    if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool:
+        yield Fix(
+            "attention mask",
+            "the mask inverted",
+            "it the other way round",
+            lambda op: op.again(attn_mask=~mask),
+        )
+    told = [heads] if isinstance(heads, int) else []
+    for count in dict.fromkeys([*told, 1, 2, 4, 8, 16]):
+        if count != has and query.shape[-1] % count == 0:
+            yield Fix("number of heads", f"num_heads={count}", str(has), lambda op, n=count: op.again(num_heads=n),
+                      told=count == heads)  # fmt: skip
 
 
 def _masks(operation: Operation) -> Iterator[Fix]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,8 @@ class Fix:
     """Computes what the candidate's module should give if this is its fault; if it does not, the fix is not tried."""
     after: Callable[..., torch.Tensor] | None = None
     """Changes what the module of the layer at fault returns."""
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the module's call that are set while it is applied."""
     integers: bool = False
     """Whether `value` is for integers (ids), not for floating values."""
     told: bool = False
@@ -72,11 +75,20 @@ class Context:
         return self.call.kind if self.call is not None else ""
 
     def told(self, name: str, default: Any = None) -> Any:
-        """A value of the reference's configuration: of the layer at fault, else of those behind it."""
-        for call in (self.call, *self.chain):
+        """A value of the reference's configuration: of the layer at fault, else of those behind it, of those that hold it."""
+        for call in (self.call, *self.chain, *self.holders):
             if call is not None and call.config.get(name) is not None:
                 return call.config[name]
         return default
+
+    @property
+    def holders(self) -> list[Call]:
+        """The layers inside which the one at fault lies, the innermost first."""
+        name = self.call.name if self.call is not None else ""
+        found = [
+            call for call in self.reference.calls if name.startswith(f"{call.name}/") and not call.number
+        ]
+        return sorted(found, key=lambda call: -len(call.name))
 
     @property
     def activations(self) -> list[str]:
@@ -90,6 +102,17 @@ class Context:
 
 
 Propose = Callable[[Context], Iterator[Fix]]
+
+
+def takes(module: torch.nn.Module, name: str) -> bool:
+    """Whether a module's forward (or the `call` of a layer of compat) has a keyword argument of this name."""
+    for function in (module.forward, getattr(module, "call", None)):
+        try:
+            if callable(function) and name in inspect.signature(function).parameters:
+                return True
+        except (TypeError, ValueError):
+            continue
+    return False
 
 
 def numbers(x: Any, count: int) -> tuple[int, ...]:

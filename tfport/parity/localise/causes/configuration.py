@@ -7,6 +7,7 @@ from typing import Any
 
 from tfport.parity.localise.causes.base import Context, Fix, numbers, shown
 from tfport.parity.localise.causes.padding import slid
+from tfport.parity.localise.taps import Operation
 
 SETTINGS = {"stride": "strides", "dilation": "dilation_rate", "groups": "groups", "kernel_size": "pool_size"}
 OPPOSITES = ("reset_after", "go_backwards", "return_sequences", "causal", "is_causal", "use_bias", "batch_first",
@@ -34,6 +35,7 @@ def propose(context: Context) -> Iterator[Fix]:
             if context.told("padding") == "same":
                 yield Fix(own, f"{said} and SAME padding", shown(has),
                           lambda op, o=own, w=wanted: slid(op.changed(**{o: w}), "same"), told=True)  # fmt: skip
+    yield from _as_told(context, operation, count)
     has = operation.get("dilation", 1)
     for value in (1, 2, 3):
         if numbers(has, count) != (value,) * count:
@@ -43,6 +45,24 @@ def propose(context: Context) -> Iterator[Fix]:
                 shown(has),
                 lambda op, v=value: op.again(dilation=(v,) * count),
             )
+
+
+def _as_told(context: Context, operation: Operation, count: int) -> Iterator[Fix]:
+    """All settings of a convolution at once with the reference's padding: a port pads by what it takes for the dilation."""
+    padding = context.told("padding")
+    if padding not in ("same", "valid", "causal") or not operation.name.startswith("conv"):
+        return
+    wanted = {own: numbers(context.told(named), count) for own, named in SETTINGS.items()
+              if own in ("stride", "dilation") and context.told(named) is not None}  # fmt: skip
+    other = [own for own, value in wanted.items() if value != numbers(operation.get(own, 1), count)]
+    if not other:
+        return
+    said = " and ".join(f"{own}={shown(wanted[own])}" for own in other)
+    has = " and ".join(shown(operation.get(own, 1)) for own in other)
+    earlier = {op.index: lambda op: op.first for op in context.before if op.name == "pad"}
+    for also in [{}, earlier] if earlier else [{}]:
+        yield Fix(other[0], f"{said} and {padding} padding", has,
+                  lambda op: slid(op.changed(**wanted), padding), also=also, told=True)  # fmt: skip
 
 
 def _attributes(context: Context) -> Iterator[Fix]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfport.parity.localise.causes.base import Context, Fix
+from tfport.parity.localise.causes.base import Context, Fix, takes
 
 DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout")
 
@@ -17,6 +17,10 @@ def propose(context: Context) -> Iterator[Fix]:
         if awake:
             yield Fix("train/eval mode", "eval mode", "training mode",
                       attributes=[(module, "training", False) for module in awake], told=True)  # fmt: skip
+        if context.modules and takes(context.modules[0], "training"):
+            yield Fix(
+                "train/eval mode", "training=False", "training=True", keywords={"training": False}, told=True
+            )
         return
     if operation.name in ("batch_norm", "instance_norm") and operation.get("running_mean") is not None:
         training = bool(operation.get("training", False))

@@ -56,7 +56,7 @@ def propose(context: Context) -> Iterator[Fix]:
 
 def _sliding(operation: Operation, earlier: dict[int, Any], told: Any) -> Iterator[Fix]:
     has = _has(operation, earlier)
-    for kind in ("same", "valid"):
+    for kind in ("same", "valid", "causal") if told == "causal" else ("same", "valid"):
         yield Fix("padding side", f"{kind.upper()} padding", has, lambda op, k=kind: slid(op, k), also=earlier,
                   told=told == kind)  # fmt: skip
     if operation.name.startswith("avg"):
@@ -104,8 +104,10 @@ def _geometry(operation: Operation) -> tuple[int, Any, tuple[int, ...], tuple[in
 
 
 def slid(operation: Operation, kind: str) -> Any:
-    """A convolution or pool under SAME or VALID padding, whatever it has."""
+    """A convolution or pool under SAME, VALID or (one axis) causal padding, whatever it has."""
     count, x, kernel, stride, dilation = _geometry(operation)
+    if kind == "causal":
+        x = F.pad(x, ((kernel[0] - 1) * dilation[0], 0))
     if kind == "same":
         value = float("-inf") if operation.name.startswith("max") else 0.0
         x = F.pad(x, same(x.shape[2:], kernel, stride, dilation), value=value)
@@ -198,6 +200,8 @@ def _cuts(operation: Operation) -> Iterator[Fix]:
         made = list(parts)
         for i in cut:
             start, stop = made[i].start or 0, made[i].stop
+            if by < 0 and stop is None and all(isinstance(p, slice) for p in parts):
+                stop = operation.args[0].shape[i]  # as many elements, further in front
             moved = slice(start + by, stop + by if stop is not None and stop + by != 0 else None)
             made[i] = moved if start + by >= 0 else made[i]
         if cut and made != parts:

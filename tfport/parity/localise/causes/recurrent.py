@@ -22,7 +22,7 @@ def propose(context: Context) -> Iterator[Fix]:
         yield from _reset(context)
         return
     if operation.name == "getitem":
-        yield from _last(operation)
+        yield from _last(context, operation)
     if operation.name == "select" and len(operation.args) == 3:
         for at in (-1, 0):
             if operation.args[2] != at:
@@ -32,6 +32,7 @@ def propose(context: Context) -> Iterator[Fix]:
         yield Fix("direction", "the sequence the other way round", "it forwards", _turned)
     if operation.name not in FUSED or not isinstance(operation.get("params"), (list, tuple)):
         return
+    yield from _states(context, operation)
     yield Fix("batch_first", f"batch_first={not operation.get('batch_first')}", str(operation.get("batch_first")),
               _other_batch)  # fmt: skip
     yield Fix(
@@ -55,6 +56,29 @@ def propose(context: Context) -> Iterator[Fix]:
                 yield Fix("activation", f"activation={outer}, recurrent_activation={gate}", "tanh and sigmoid",
                           lambda op, m=made, o=outer, g=gate: m(op, outer=FUNCTIONS[o], gate=FUNCTIONS[g]),
                           told=(outer, gate) == (told, inner))  # fmt: skip
+
+
+def _states(context: Context, operation: Operation) -> Iterator[Fix]:
+    """The states with which the reference's layer began, where its call had some; those of an LSTM exchanged."""
+    hx = operation.get("hx")
+    has = list(hx) if isinstance(hx, (list, tuple)) else [hx]
+    arguments = context.call.arguments if context.call is not None else {}
+    keys = [key for name, key in arguments.items() if name.split("/")[0] == "initial_state"]
+    inputs = [key for key in context.call.inputs if key][1:] if context.call is not None else []
+    for told in (keys, inputs):
+        if len(told) == len(has) and all(
+            isinstance(key, str) and key in context.reference.values for key in told
+        ):
+            given = [
+                torch.from_numpy(context.reference.array(key).copy()).to(h)[None]
+                for key, h in zip(told, has, strict=True)
+            ]
+            if all(state.shape == h.shape for state, h in zip(given, has, strict=True)):
+                yield Fix("initial state", "the reference's initial state", "another", told=True,
+                          run=lambda op, s=given: op.again(hx=tuple(s) if isinstance(hx, (list, tuple)) else s[0]))  # fmt: skip
+    if len(has) == 2:
+        yield Fix("initial state", "the two states exchanged", "them the other way round",
+                  lambda op: op.again(hx=(has[1], has[0])))  # fmt: skip
 
 
 def _reset(context: Context) -> Iterator[Fix]:
@@ -108,7 +132,7 @@ def _written(
     return torch.stack(outputs, 1), h
 
 
-def _last(operation: Operation) -> Iterator[Fix]:
+def _last(context: Context, operation: Operation) -> Iterator[Fix]:
     """`out[:, -1]` for another step, or the last outputs of both directions."""
     index = operation.args[1] if len(operation.args) > 1 else None
     parts = index if isinstance(index, tuple) else (index,)
@@ -123,6 +147,12 @@ def _last(operation: Operation) -> Iterator[Fix]:
         half = value.shape[-1] // 2
         forms.append(("the last output of each direction",
                       lambda x: torch.cat([x[:, -1, :half], x[:, 0, half:]], 1)))  # fmt: skip
+    if context.kind.startswith("Global"):
+        made = {
+            "A": ("the mean over time", lambda x: x.mean(1)),
+            "M": ("the maximum over time", lambda x: x.amax(1)),
+        }
+        forms.insert(0, made[context.kind.removeprefix("Global")[0]])
     if any(isinstance(p, int) for p in parts):
         has = ", ".join("..." if p is ... else ":" if isinstance(p, slice) else str(p) for p in parts)
         for said, take in forms:

@@ -61,6 +61,9 @@ def _others(context: Context) -> Iterator[Fix]:
             swaps = {id(own[n]): given[n] for n in own}
             if len(own) == len(swaps):
                 yield Fix("weights swapped", f"the weights of {path}", "those of another layer", swaps=swaps)
+            for name, tensor in own.items() if len(own) > 1 else ():
+                yield Fix("weights swapped", f"the {name} of {path}", "that of another layer",
+                          swaps={id(tensor): given[name]})  # fmt: skip
 
 
 def _weights(context: Context) -> Iterator[Fix]:
