@@ -24,7 +24,7 @@ CAPTURED = {
 """Options that a golden folder has settled when it was captured."""
 UNSCRIPTED = CAPTURED | {
     "dtype": "--dtype", "device": "--device", "layers": "--layers", "tensors": "--tensor", "steps": "--steps",
-    "gradients": "--gradients", "call_args": "--call-args",
+    "gradients": "--gradients", "call_args": "--call-args", "map": "--map", "write_map": "--write-map",
 }  # fmt: skip
 """Options that say nothing about two scripts."""
 STEPPED = {
@@ -190,6 +190,12 @@ def capture_command(
     default="auto",
     show_default=True,
     help="Compare the layers: for information (auto), as a condition that each of them meets (all), not (none).",
+)
+@click.option("--map", metavar="FILE.toml", help="Place the reference's weights as this file says.")
+@click.option(
+    "--write-map",
+    metavar="FILE.toml",
+    help="Compare nothing, but write which weight goes where and what is open, to settle it by hand.",
 )
 @click.option("--script", is_flag=True, help="Run both files as scripts and compare what they print.")
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True)

@@ -23,13 +23,11 @@ from typing import Any
 import numpy as np
 
 from tfport.parity import golden, layouts
+from tfport.parity.carrying import Asked, carry, set_globals
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.store import write_tensors
 from tfport.parity.reference.targets import binds, describe, load_target, parse_call, required, split_target
 from tfport.parity.reference.values import Value, flatten
-
-MISFITS = 12
-"""How many tensors that do not fit are named in the one-line error."""
 
 
 @dataclass
@@ -44,6 +42,10 @@ class Request:
     devices: Sequence[str] = ("cpu",)
     layers: str = "auto"
     """`auto` (when the outputs disagree), `all` or `none`."""
+    map: str | None = None
+    """A map of weights, `tfport.load_weights(map=...)`."""
+    write_map: str | None = None
+    """Where to write one in place of a comparison."""
     rtol: float | None = None
     atol: float | None = None
 
@@ -116,6 +118,9 @@ class Replay:
         self.record: Mapping[str, Any] = {}
         self.orders: list[tuple[int, ...]] = []
         self.carried = False  # whether the record is the model's own attribute
+        self.renamed: dict[
+            str, str | None
+        ] = {}  # the reference's name of an input -> the candidate's, None: not passed
         self.where: tuple[str, ...] = ()  # how the record may name the candidate's forward
         self.model: Any = None  # the nn.Module, once it holds the reference's weights
         self.target: Any = None  # what was called
@@ -149,7 +154,7 @@ class Replay:
         told = self.name if self.name in (self.record.get("models") or {}) else None
         context = training.Context(
             self.entry, self.folder, self.model, self.model or self.target, user, self.record, told, self.device,
-            self.dtype, self.seed, self.guard, self.parameters, self.names, self.where,
+            self.dtype, self.seed, self.guard, self.parameters, self.names, self.where, self.request.map, self.renamed,
         )  # fmt: skip
         made = training.replay_recorded(context, training.Tolerance(self.request.rtol, self.request.atol))
         self.run["notes"] += context.notes
@@ -182,6 +187,7 @@ class Replay:
         weights = self.entry.get("weights")
         is_module = isinstance(found, torch.nn.Module)
         builds = self.entry["kind"] in ("keras", "module") or inspect.isclass(found)
+        builds = builds or (not is_module and self.builds(found))
         if not is_module and builds:
             if not binds(found, self.args, self.kwargs):
                 need = ", ".join(required(found) or [])
@@ -196,14 +202,33 @@ class Replay:
             raise CaptureError(f"{self.name} is a function, which has no place for the reference's weights")
         if weights and weights["kind"] == "graph":
             self.run["notes"].append(
-                "the graph's variables are not carried: the candidate is a plain function"
+                "the graph's variables are not carried: the candidate is a plain function; make it an nn.Module, or a "
+                "function without arguments that returns one, to have them loaded"
             )
         elif weights:
-            self.set_globals(module, self.folder / weights["file"])
+            set_globals(module, self.folder / weights["file"])
         self.find_record(target)
         self.target = target
         plain, named = self.inputs(target, (self.name, self.name + ".forward"))
         return self.forward(None, lambda: target(*plain, *args, **{**kwargs, **named}))
+
+    def builds(self, found: Any) -> bool:
+        """Whether a function makes the candidate: it takes the builder's arguments, and no inputs beside them."""
+        import torch
+
+        inputs = [told["name"] for told in self.entry["inputs"]]
+        if not callable(found) or not inputs or not binds(found, self.args, self.kwargs):
+            return False
+        named = dict.fromkeys(name for name in inputs if name)
+        plain = [None for name in inputs if not name]
+        if binds(found, [*plain, *self.args], {**self.kwargs, **named}):
+            return False
+        known = self.parameters(found)
+        if plain and binds(found, [*plain, *self.args], {k: v for k, v in named.items() if k in known}):
+            return False
+        made = self.guard(lambda: found(*self.args, **self.kwargs))
+        self.seeds()
+        return isinstance(made, torch.nn.Module)
 
     def call_module(self, module: Any, weights: Mapping[str, str] | None) -> Any:
         """Inference of an nn.Module with the reference's weights."""
@@ -219,7 +244,9 @@ class Replay:
                 self.guard(lambda: module(*plain, **named))  # lazy modules take their sizes from a call
                 if self.carried:
                     self.record = module.tfport_record  # it tells of the layers that the call has made
-            self.carry(module, weights)
+            told = self.name if self.name in (self.record.get("models") or {}) else None
+            asked = Asked(self.record, told, self.request.map, self.request.write_map)
+            carry(module, weights, self.folder, asked)
             self.model, self.called = module, lambda: module(*plain, **named)
             return self.forward(module, self.called)
 
@@ -231,61 +258,6 @@ class Replay:
         tensors = [*module.parameters(), *module.buffers()]
         lazy = any(torch.nn.parameter.is_lazy(p) for p in tensors)
         return lazy or not tensors or any(getattr(m, "built", True) is False for m in module.modules())
-
-    def carry(self, module: Any, weights: Mapping[str, str] | None) -> None:
-        """Loads the recorded weights by `tfport.load_weights`, which raises unless all fits."""
-        if not weights:
-            held = sum(p.numel() for p in module.parameters())
-            if held:
-                raise CaptureError(f"the candidate has {held} parameters, the reference has no weights")
-            return
-        from tfport.weights import WeightsError, load_weights
-
-        path = self.folder / weights["file"]
-        source: Any = path
-        if weights["kind"] != "keras":
-            source = {name: value.array for name, value in golden.read_tensors(path).items()}
-        if weights["kind"] == "variables" and self.same_names(module, source):
-            return
-        told = self.name if self.name in (self.record.get("models") or {}) else None
-        try:
-            load_weights(module, source, record=self.record or None, name=told)
-        except WeightsError as error:
-            first = str(error).splitlines()[0].replace(f"{path}", path.name)
-            shown = "; ".join((first, *error.problems[:MISFITS]))
-            more = f" ... and {len(error.problems) - MISFITS} more" if len(error.problems) > MISFITS else ""
-            raise CaptureError(f"the weights do not fit: {shown}{more}") from error
-
-    def same_names(self, module: Any, source: Mapping[str, Any]) -> bool:
-        """Copies a tf.Module's variables to the tensors of the same names and shapes.
-
-        False, with nothing copied, when the record knows the class or when names or shapes differ.
-        """
-        import torch
-
-        if self.record.get("models"):
-            return False
-        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        given = {name.replace("/", "."): value for name, value in source.items()}
-        if {n: tuple(t.shape) for n, t in held.items()} != {n: a.shape for n, a in given.items()}:
-            return False
-        with torch.no_grad():
-            for name, array in given.items():
-                held[name].copy_(torch.from_numpy(array))
-        return True
-
-    def set_globals(self, module: Any, path: Path) -> None:
-        """Gives the file's tensors the values of the reference's variables of the same names."""
-        import torch
-
-        for name, value in golden.read_tensors(path).items():
-            held = getattr(module, name, None)
-            if not isinstance(held, torch.Tensor) or tuple(held.shape) != value.array.shape:
-                shape = list(held.shape) if isinstance(held, torch.Tensor) else "missing"
-                told = f"variable {name} {list(value.array.shape)}, in the candidate {shape}"
-                raise CaptureError(f"the weights do not fit: {told}")
-            with torch.no_grad():
-                held.copy_(torch.from_numpy(value.array))
 
     def find_record(self, target: Any) -> None:
         """The conversion's record: carried by the model, else the .tfport.json beside the file."""
@@ -326,6 +298,9 @@ class Replay:
                 self.orders.append(order)
                 tensor = tensor.permute(order)
             given.append((told["name"], tensor))
+        if self.entry["kind"] in ("function", "graph", "savedmodel") and not self.takes_named(function):
+            self.rename(names, given)
+            given = [(self.renamed.get(n, n), t) for n, t in given if self.renamed.get(n, n) or not n]
         named = {n: t for n, t in given if n}
         plain = [t for n, t in given if not n]
         if named and not set(named) <= set(names) and self.entry["pass_inputs"] == "mapping":
@@ -337,6 +312,35 @@ class Replay:
         ):
             return [plain], named
         return plain, named
+
+    def rename(self, names: list[str], given: list[tuple[str, Any]]) -> None:
+        """Finds arguments for inputs that a graph calls by other names than the candidate: `renamed`, told in notes.
+
+        They take the arguments that are left, in their order; a single number for which none is left is not passed.
+        """
+        used = {name for name, _ in given if name}
+        plain = sum(not name for name, _ in given)
+        left = [name for name in names[plain:] if name not in used]
+        for name, tensor in given:
+            if not name or name in names:
+                continue
+            if left and not (
+                tensor.numel() == 1 and sum(t.numel() > 1 for n, t in given if n not in names) >= len(left)
+            ):
+                self.renamed[name] = left.pop(0)
+                told = f"input {name} is passed as {self.renamed[name]}"
+            elif tensor.numel() == 1:
+                self.renamed[name] = None
+                told = f"{name}={tensor.item():g} is not passed: the candidate has no such argument"
+            else:
+                continue
+            self.run["notes"] += [told] * (told not in self.run["notes"])
+
+    @staticmethod
+    def takes_named(function: Callable[..., Any]) -> bool:
+        """Whether the function has a `**kwargs`."""
+        parameters = inspect.signature(function).parameters.values()
+        return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
     @staticmethod
     def parameters(function: Callable[..., Any]) -> list[str]:

@@ -48,9 +48,11 @@ class Localiser:
         self.reference = read_calls(entry.get("layers"), values)
         self.judge = Judge(self.reference, entry, device, rtol, atol)
         self.module, self.quiet = module, quiet
-        self.pairing = pair(
-            self.reference.calls, module if module is not None else torch.nn.Module(), recorded
+        # operations of a graph are no layers: a module does several of them, and they are found by their values
+        layered = (
+            module if module is not None and entry.get("kind", "keras") == "keras" else torch.nn.Module()
         )
+        self.pairing = pair(self.reference.calls, layered, recorded)
         self.kept = [] if module is None else [(b, b.clone()) for b in module.buffers()]
         self.versions = [b._version for b, _ in self.kept]
         self.layers: list[LayerResult] = []

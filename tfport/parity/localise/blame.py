@@ -180,7 +180,7 @@ def _open(walk: Walk, key: str, seen: set[str]) -> list[tuple[Call, str]]:
     if call.before and call.before in walk.at:
         return [(call, "activation")]
     found: list[tuple[Call, str]] = []
-    for name in call.inputs:
+    for name in (*call.inputs, *call.behind):
         if name:
             found += _open(walk, name, seen)
     return [*found, (call, "")]

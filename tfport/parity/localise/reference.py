@@ -41,6 +41,8 @@ class Call:
     tensors: Sequence[str]
     before: str | None
     """Key of the value before the activation."""
+    behind: Sequence[str] = ()
+    """Tensor keys of the nearest recorded calls behind inputs that were not kept (of a graph's tensors)."""
 
     @property
     def label(self) -> str:
@@ -140,6 +142,7 @@ def read_calls(layers: Sequence[Mapping[str, Any]] | None, values: Mapping[str, 
                 layer.get("arguments") or {},
                 [home(k) for k in layer["tensors"] if k in values],
                 before,
+                [home(k) for k in layer.get("behind") or () if k in values],
             )
         )
     return Reference(calls, values)

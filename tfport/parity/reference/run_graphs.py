@@ -1,6 +1,9 @@
 """Runs of graphs, and the tensors that are recorded of them."""
 
+import collections
 import os
+
+import numpy as np
 
 from tfport.parity.reference.errors import UsageError
 from tfport.parity.reference.graphs import Graph, has_tensor
@@ -44,9 +47,18 @@ class GraphRun(BaseRun):
         self.keep(self.guard(lambda: self.run_frozen(program.graph_def, feeds, names)), self.depth)
         self.entry["kind"] = program.kind
         if program.variables and self.kept:
-            name = self.dtype + ".weights.safetensors"
-            write_tensors(os.path.join(self.folder, name), program.variables)
-            self.entry["weights"] = {"kind": "graph", "file": name}
+            self.put_weights("graph", program.variables)
+
+    def put_weights(self, kind, variables):
+        """Writes the weights' file; a graph's are in the dtype of the run, with the same values."""
+        name = self.dtype + ".weights.safetensors"
+        if kind == "graph" and self.dtype == "float64":
+            variables = collections.OrderedDict(
+                (n, as_value(v.array.astype(np.float64)) if v.dtype == "float32" else v)
+                for n, v in variables.items()
+            )
+        write_tensors(os.path.join(self.folder, name), variables)
+        self.entry["weights"] = {"kind": kind, "file": name}
 
     def run_frozen(self, graph_def, feeds, outputs):
         """Values of a structure of tensors' names; the tensors asked for with --tensor are stored on the way."""
@@ -66,10 +78,16 @@ class GraphRun(BaseRun):
         )
         with self.tf.compat.v1.Session(graph=run_in) as session:
             given = {rename(name): array for name, array in feeds.items()}
-            if self.options.tensor:
-                self.keep_tensors(told, session, told.find(self.options.tensor), given, rename)
+            ends = [graph.get_tensor_by_name(x) for x, known in zip(flat, symbolic) if known]
+            self.keep_tensors(told, session, self.wanted(told, ends), given, rename)
             values = [session.run(rename(x), given) if known else x for x, known in zip(flat, symbolic)]
         return tf.nest.pack_sequence_as(outputs, values)
+
+    def wanted(self, graph, fetches):
+        """The tensors to record: those of --tensor, else with --layers all each that an operation computes."""
+        if self.options.tensor:
+            return graph.find(self.options.tensor, fetches)
+        return graph.steps(fetches) if self.options.layers == "all" else []
 
     def keep_tensors(self, graph, session, tensors, feeds, rename=lambda name: name):
         """Evaluates tensors of a graph, no more at a time than fit into memory, and stores them as layers."""

@@ -43,6 +43,8 @@ class Context:
     parameters: Callable[[Any], Sequence[str]]
     concerns: Callable[[Mapping[str, Any], tuple[str, ...]], bool]
     where: tuple[str, ...] = ()
+    map: str | None = None
+    renamed: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
     orders: list[tuple[int, ...]] = dataclasses.field(default_factory=list)
 
@@ -164,7 +166,7 @@ class Context:
         except Exception as error:  # a module may hold anything, also what cannot be copied
             raise CaptureError(f"the candidate cannot be copied: {type(error).__name__}: {error}") from error
         try:
-            report = load_weights(holder, source, record=self.record or None, name=self.model)
+            report = load_weights(holder, source, record=self.record or None, name=self.model, map=self.map)
         except WeightsError as error:
             told = "; ".join((str(error).splitlines()[0], *error.problems[:3]))
             raise CaptureError(f"gradients do not fit the candidate as the weights do: {told}") from error
@@ -214,7 +216,8 @@ class Context:
         arranged, orders = self.arrange(called, self.where, tensors)
         self.orders = orders
         names = [told["name"] for told in self.entry["inputs"]]
-        named = {n: t for n, t in zip(names, arranged, strict=False) if n}
+        pairs = [(self.renamed.get(n, n), t) for n, t in zip(names, arranged, strict=False) if n]
+        named = {n: t for n, t in pairs if n}
         plain = [t for i, t in enumerate(arranged) if i >= len(names) or not names[i]]
         own = self.parameters(called)
         how = self.entry.get("pass_inputs")
