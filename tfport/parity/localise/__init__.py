@@ -45,7 +45,7 @@ class Localiser:
         atol: float | None = None,
         quiet: Callable[[], None] = lambda: None,
     ) -> None:
-        self.reference = read_calls(entry.get("layers"), values)
+        self.reference = read_calls(entry.get("layers"), values, entry.get("behind"))
         self.judge = Judge(self.reference, entry, device, rtol, atol)
         self.module, self.quiet = module, quiet
         # operations of a graph are no layers: a module does several of them, and they are found by their values

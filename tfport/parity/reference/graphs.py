@@ -23,6 +23,8 @@ LINEAR = frozenset((
 # operations whose result a layer's activation may be given
 STILL = frozenset(("Const", "VarHandleOp", "VariableV2", "Variable", "ReadVariableOp"))
 # operations that give what the graph holds, and not what is computed in this run
+SHAPES = frozenset(("Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike"))
+# operations that look at no value
 GROUP = 64 * 2**20  # bytes of tensors fetched by one run of a session
 
 
@@ -182,7 +184,7 @@ class Graph:
             seen.add(tensor.name)
             if tensor.name in keys:
                 found.append(keys[tensor.name])
-            else:
+            elif tensor.op.type not in SHAPES:
                 stack.extend(tensor.op.inputs)
         return found
 

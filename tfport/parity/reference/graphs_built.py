@@ -142,9 +142,10 @@ def set_variable(session, variable, array):
 
 
 def roughen_graph(tf, graph, session, variables, rng):
-    """Adds noise of up to 0.2 to variables that hold few numbers: zero biases, unit scales, fresh statistics.
+    """Adds noise of up to 0.2 to variables that hold few numbers, and enlarges kernels that were drawn small.
 
-    A port that forgets a bias of zero, or a moving average of one, would agree.
+    A port that forgets a bias of zero, or a moving average of one, would agree; so would one with another activation
+    behind a kernel of standard deviation 0.02, where all activations are a line.
     """
     with graph.graph.as_default():
         trained = {v.op.name for v in tf.compat.v1.trainable_variables()}
@@ -152,8 +153,9 @@ def roughen_graph(tf, graph, session, variables, rng):
         if not (variable.op.name in trained or STATISTIC.search(variable.op.name)):
             continue
         array = np.asarray(session.run(variable))
-        if hardly_varies(array):
-            set_variable(session, variable, rough(array, rng))
+        made = drawn_apart(array, rng)
+        if made is not array:
+            set_variable(session, variable, made)
 
 
 def hardly_varies(array):
@@ -163,9 +165,15 @@ def hardly_varies(array):
     return len(np.unique(array.ravel()[:4096])) <= max(1, min(4, array.size // 2))
 
 
-def rough(array, rng):
-    """The array with noise of up to 0.2."""
-    return (array + rng.uniform(-0.2, 0.2, array.shape)).astype(array.dtype)
+def drawn_apart(array, rng):
+    """A variable's initial value as it shows faults: the array itself where it does so already."""
+    if hardly_varies(array):
+        return (array + rng.uniform(-0.2, 0.2, array.shape)).astype(array.dtype)
+    if array.dtype.kind == "f" and array.ndim > 1:
+        wanted, spread = float(np.prod(array.shape[:-1])) ** -0.5, float(np.std(array))
+        if 0 < 1.5 * spread < wanted:
+            return (array * (wanted / spread)).astype(array.dtype)
+    return array
 
 
 def restore(tf, session, variables, path):

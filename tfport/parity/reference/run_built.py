@@ -64,6 +64,9 @@ class BuiltRun(GraphRun):
                     session.run(op)
                 doubled.initialise(session, {n: v.array for n, v in self.graph.items()})
                 values = self.fetch(graph, session, names, symbolic, named, feeds, doubled.name)
+        self.tell_behind(
+            graph, result, names, dict(zip([x for x, known in zip(names, symbolic) if known], ends))
+        )
         self.depth = max(graph.depth(x) for x, known in zip(flat, symbolic) if known)
         return tf.nest.pack_sequence_as(result, values)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfport.parity.reference.environment import seed_all
 from tfport.parity.reference.errors import CaptureError
-from tfport.parity.reference.graphs_built import hardly_varies, rough, symbolic_parts
+from tfport.parity.reference.graphs_built import drawn_apart, symbolic_parts
 from tfport.parity.reference.graphs_programs import freeze_call
 from tfport.parity.reference.graphs_sessions import Sessions
 from tfport.parity.reference.keras_layers import is_keras
@@ -117,8 +117,8 @@ class FunctionRun(BuiltRun):
             array = variable.numpy()
             if name in base and base[name].array.shape == array.shape:
                 variable.assign(base[name].array.astype(array.dtype))
-            elif variable.trainable and hardly_varies(array):
-                variable.assign(rough(array, rng))
+            elif variable.trainable:
+                variable.assign(drawn_apart(array, rng))
         seed_all(self.tf, self.options.seed)
         return as_values(pairs)
 

@@ -12,7 +12,24 @@ from tfport.parity.reference.graphs_programs import load_frozen, load_saved_mode
 from tfport.parity.reference.inputs import make_inputs
 from tfport.parity.reference.run_base import BaseRun
 from tfport.parity.reference.store import write_tensors
-from tfport.parity.reference.values import as_value
+from tfport.parity.reference.values import as_value, owners_of
+
+
+def drowned(value):
+    """Whether the largest numbers of an array, a mask's -1e9, hide all others in their rounding."""
+    sizes = np.abs(np.asarray(value, np.float64)).ravel()
+    sizes = sizes[np.isfinite(sizes)]
+    if not sizes.size:
+        return False
+    rest = sizes[sizes < sizes.max() / 10]
+    return bool(rest.size) and rest.max() * 1e5 < sizes.max()
+
+
+class Leaf:
+    """A tensor in a structure, or None."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
 
 
 class GraphRun(BaseRun):
@@ -81,7 +98,17 @@ class GraphRun(BaseRun):
             ends = [graph.get_tensor_by_name(x) for x, known in zip(flat, symbolic) if known]
             self.keep_tensors(told, session, self.wanted(told, ends), given, rename)
             values = [session.run(rename(x), given) if known else x for x, known in zip(flat, symbolic)]
+        self.tell_behind(
+            told, outputs, flat, dict(zip([x for x, known in zip(flat, symbolic) if known], ends))
+        )
         return tf.nest.pack_sequence_as(outputs, values)
+
+    def tell_behind(self, graph, structure, flat, tensors):
+        """Notes which recorded tensors are nearest behind each output. `tensors` are those of the names in `flat`."""
+        told = owners_of(self.tf.nest.pack_sequence_as(structure, [Leaf(tensors.get(x)) for x in flat]))
+        for name, leaf in told.items():
+            if leaf.tensor is not None and self.entry["layers"]:
+                self.entry["behind"]["outputs/" + name] = graph.nearest([leaf.tensor], self.keys)
 
     def wanted(self, graph, fetches):
         """The tensors to record: those of --tensor, else with --layers all each that an operation computes."""
@@ -108,7 +135,8 @@ class GraphRun(BaseRun):
                 self.entry["layers_left_out"] += 1
                 continue
             for tensor, value in zip(there, values):
-                self.keep_tensor(graph, tensor, value)
+                if self.options.tensor or not drowned(value):
+                    self.keep_tensor(graph, tensor, value)
 
     def keep_tensor(self, graph, tensor, value):
         """Stores one value of a graph's tensor as a layer call."""

@@ -83,6 +83,13 @@ def flatten_pairs(x, name):
     return [(key, x if key == name else None, value) for key, value in flatten(x, name).items()]
 
 
+def owners_of(x, name="output"):
+    """The leaves of a nested structure by the names that `flatten` gives them."""
+    owners = collections.OrderedDict()
+    _owners(x, name, owners)
+    return owners
+
+
 def _owners(x, name, owners):
     if hasattr(x, "items") and callable(x.items) and not hasattr(x, "dtype"):
         for key, part in x.items():
