@@ -26,7 +26,15 @@ from tfport.parity import golden, layouts
 from tfport.parity.carrying import Asked, carry, set_globals
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.store import write_tensors
-from tfport.parity.reference.targets import binds, describe, load_target, parse_call, required, split_target
+from tfport.parity.reference.targets import (
+    alone,
+    binds,
+    describe,
+    load_target,
+    parse_call,
+    required,
+    split_target,
+)
 from tfport.parity.reference.values import Value, flatten
 
 
@@ -480,6 +488,7 @@ def main(argv: list[str]) -> int:
         return 0
     raw = json.loads(Path(path).read_text("utf-8"))
     request = Request(**raw)
+    alone(request.candidate.rpartition(":")[0])
     try:
         result = replay(request)
     except CaptureError as error:

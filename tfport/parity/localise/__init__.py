@@ -49,9 +49,8 @@ class Localiser:
         self.judge = Judge(self.reference, entry, device, rtol, atol)
         self.module, self.quiet = module, quiet
         # operations of a graph are no layers: a module does several of them, and they are found by their values
-        layered = (
-            module if module is not None and entry.get("kind", "keras") == "keras" else torch.nn.Module()
-        )
+        operations = any("behind" in layer for layer in entry.get("layers") or ())
+        layered = torch.nn.Module() if module is None or operations else module
         self.pairing = pair(self.reference.calls, layered, recorded)
         self.kept = [] if module is None else [(b, b.clone()) for b in module.buffers()]
         self.versions = [b._version for b, _ in self.kept]

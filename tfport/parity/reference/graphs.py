@@ -70,6 +70,7 @@ class Graph:
             if one is None and behind is not None:
                 inside = [op for op in inside if op.name in behind]
             held = [t for op in inside for t in op.outputs if t.value_index == 0 or t.consumers()]
+            held = [t for t in held if self.graph.is_fetchable(t)]
             found = [t.name for t in held if self.floating(t) and t.op.name not in looped]
             if not found:
                 raise UsageError("--tensor %s: %s" % (name, self.advice(name, bool(inside))))
@@ -171,7 +172,7 @@ class Graph:
         return [
             t for op in self.operations for t in op.outputs
             if op.name in behind and op.name not in looped and op.type not in MOVES and t.value_index == 0
-            and self.floating(t)
+            and self.floating(t) and self.graph.is_fetchable(t)
         ]  # fmt: skip
 
     def nearest(self, tensors, keys):

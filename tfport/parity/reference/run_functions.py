@@ -35,7 +35,8 @@ class FunctionRun(BuiltRun):
         some, keys = bound([a for _, a in own])
         if not binds(function, some, keys):
             told = (self.name, ", ".join(required(function) or []), len(inputs))
-            raise CaptureError("%s(%s) got %d input(s): pass one --input for each" % told)
+            more = ", and what is no array with --call-args" if not args and not kwargs else ""
+            raise CaptureError("%s(%s) got %d input(s): pass one --input for each%s" % (told + (more,)))
         eager = tf.executing_eagerly()
         twin = self.base is not None and not self.kept
         single = own  # in float32: a graph is built so, then rewritten, and a module makes its variables so
