@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 
 from tfport.parity.reference.environment import seed_all
-from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.graphs_built import drawn_apart, symbolic_parts
 from tfport.parity.reference.graphs_programs import freeze_call
 from tfport.parity.reference.graphs_sessions import Sessions
@@ -24,6 +24,7 @@ class FunctionRun(BuiltRun):
         inputs = self.inputs()
         if isinstance(function, tf.Module):  # the arguments were its constructor's
             args, kwargs = [], {}
+        self.check_options(function)
         own, fed = self.split(function, inputs, args, kwargs)
         names = [n for n, _ in own]
 
@@ -79,6 +80,16 @@ class FunctionRun(BuiltRun):
         pairs = self.find_variables(function, module)
         trainable = [v for _, v in pairs if v.trainable]
         self.train(self.entry["weights"] and self.entry["weights"]["kind"], function, pairs, trainable, call)
+
+    def check_options(self, function):
+        """Raises UsageError for options that a function or module would leave aside without a word."""
+        graph = not self.tf.executing_eagerly() or self.built is not None
+        if self.options.weights and not graph:
+            told = "%s is no Keras model and builds no graph: restore its weights in a function that returns it, and name"
+            raise UsageError("--weights: " + told % self.name + " that one")
+        if graph and (self.options.gradients or self.options.steps):
+            told = "of a graph that %s builds they are not recorded: name a function that returns tf.gradients too"
+            raise UsageError("--gradients and --steps: " + told % self.name)
 
     def split(self, function, inputs, args, kwargs):
         """(inputs that are arguments of the function, inputs that feed placeholders of the graph it builds)."""
