@@ -306,7 +306,9 @@ class Replay:
                 self.orders.append(order)
                 tensor = tensor.permute(order)
             given.append((told["name"], tensor))
-        if self.entry["kind"] in ("function", "graph", "savedmodel") and not self.takes_named(function):
+        if self.entry["kind"] in ("function", "graph", "savedmodel") and not self.takes_any(
+            function, inspect.Parameter.VAR_KEYWORD
+        ):
             self.rename(names, given)
             given = [(self.renamed.get(n, n), t) for n, t in given if self.renamed.get(n, n) or not n]
         named = {n: t for n, t in given if n}
@@ -345,12 +347,6 @@ class Replay:
             self.run["notes"] += [told] * (told not in self.run["notes"])
 
     @staticmethod
-    def takes_named(function: Callable[..., Any]) -> bool:
-        """Whether the function has a `**kwargs`."""
-        parameters = inspect.signature(function).parameters.values()
-        return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-
-    @staticmethod
     def parameters(function: Callable[..., Any]) -> list[str]:
         """Names of the positional parameters."""
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -360,10 +356,9 @@ class Replay:
             return []
 
     @staticmethod
-    def takes_any(function: Callable[..., Any]) -> bool:
-        """Whether the function has a `*args`."""
-        parameters = inspect.signature(function).parameters.values()
-        return any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    def takes_any(function: Callable[..., Any], kind: Any = inspect.Parameter.VAR_POSITIONAL) -> bool:
+        """Whether the function has a `*args` (or a `**kwargs`, by its `kind`)."""
+        return any(p.kind is kind for p in inspect.signature(function).parameters.values())
 
     def back(self, index: int, name: str, value: Value) -> Value:
         """An output in TensorFlow's axis order: as the record's `results` say, else as the arguments."""
