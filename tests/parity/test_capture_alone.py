@@ -42,7 +42,8 @@ TENSORFLOW_1_15 = {
     "saved_model.load", "square", "float32", "keras", "config", "compat.v1", "compat.v1.keras.backend", "zeros_like",
     "stop_gradient", "cast", "reshape", "zeros", "ones", "shape", "concat", "stack", "bool", "int32", "int64",
     "float64", "string", "losses", "abs", "exp", "is_tensor", "equal", "group", "no_op", "identity", "gradients",
-    "compat.v1.gradients", "compat.v1.placeholder", "compat.v1.train.Optimizer", "math.erf", "tanh", "where",
+    "Operation", "Graph.is_fetchable", "compat.v1.GraphKeys.TABLE_INITIALIZERS", "compat.v1.local_variables",
+    "compat.v1.trainable_variables", "train.load_checkpoint", "compat.v1.gradients", "compat.v1.placeholder", "compat.v1.train.Optimizer", "math.erf", "tanh", "where",
 }  # fmt: skip
 """Names that TensorFlow 1.15 has, under `tf.`, among which the capture may choose."""
 

@@ -26,7 +26,7 @@ CAPTURED = {
 """Options that a golden folder has settled when it was captured."""
 UNSCRIPTED = CAPTURED | {
     "dtype": "--dtype", "device": "--device", "layers": "--layers", "tensors": "--tensor", "steps": "--steps",
-    "gradients": "--gradients", "call_args": "--call-args", "map": "--map",
+    "gradients": "--gradients", "call_args": "--call-args", "map": "--map", "write_map": "--write-map",
 }  # fmt: skip
 """Options that say nothing about two scripts."""
 STEPPED = {
@@ -204,6 +204,11 @@ def capture_command(
 @click.option("--map", "map", metavar="FILE.toml",
               help="Which tensor of the weights becomes which parameter of a port without a conversion's record, as "
               "`tfport weights --write-map` writes it.")  # fmt: skip
+@click.option(
+    "--write-map",
+    metavar="FILE.toml",
+    help="Compare nothing, but write which weight goes where and what is open, to settle it by hand.",
+)
 @click.option("--script", is_flag=True, help="Run both files as scripts and compare what they print.")
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True)
 @click.option("--html", metavar="FILE", help="Write the result as one HTML page too.")

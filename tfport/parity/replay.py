@@ -26,8 +26,17 @@ import numpy as np
 from tfport.parity import golden, layouts, orders
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.store import write_tensors
-from tfport.parity.reference.targets import binds, describe, load_target, parse_call, required, split_target
+from tfport.parity.reference.targets import (
+    alone,
+    binds,
+    describe,
+    load_target,
+    parse_call,
+    required,
+    split_target,
+)
 from tfport.parity.reference.values import Value, flatten
+from tfport.parity.replay_inputs import Inputs
 from tfport.parity.replay_weights import Weights
 
 
@@ -43,10 +52,12 @@ class Request:
     devices: Sequence[str] = ("cpu",)
     layers: str = "auto"
     """`auto` (when the outputs disagree), `all` or `none`."""
+    map: str | None = None
+    """A map of weights, `tfport.load_weights(map=...)`."""
+    write_map: str | None = None
+    """Where to write one in place of a comparison."""
     rtol: float | None = None
     atol: float | None = None
-    map: str | None = None
-    """A file that tells which tensor of the weights becomes which parameter, as `tfport weights --map` takes it."""
 
 
 def _moved(value: Value, order: tuple[int, ...]) -> Value:
@@ -97,7 +108,7 @@ def replay(request: Request) -> dict[str, Any]:
     return {"runs": runs, "versions": versions, "threads": torch.get_num_threads()}
 
 
-class Replay(Weights):
+class Replay(Inputs, Weights):
     """The candidate in one dtype on one device."""
 
     def __init__(
@@ -117,6 +128,9 @@ class Replay(Weights):
         self.record: Mapping[str, Any] = {}
         self.orders: list[tuple[int, ...]] = []
         self.carried = False  # whether the record is the model's own attribute
+        self.renamed: dict[
+            str, str | None
+        ] = {}  # the reference's name of an input -> the candidate's, None: not passed
         self.where: tuple[str, ...] = ()  # how the record may name the candidate's forward
         self.model: Any = None  # the nn.Module, once it holds the reference's weights
         self.target: Any = None  # what was called
@@ -151,7 +165,8 @@ class Replay(Weights):
         told = self.name if self.name in (self.record.get("models") or {}) else None
         context = training.Context(
             self.entry, self.folder, self.model, self.model or self.target, user, self.record, told, self.device,
-            self.dtype, self.seed, self.guard, self.parameters, self.names, self.where, load=self.carrier and self.carrier.load
+            self.dtype, self.seed, self.guard, self.parameters, self.names, self.where, self.request.map, self.renamed,
+            load=self.carrier and self.carrier.load,
         )  # fmt: skip
         made = training.replay_recorded(context, training.Tolerance(self.request.rtol, self.request.atol))
         self.run["notes"] += context.notes
@@ -184,6 +199,7 @@ class Replay(Weights):
         weights = self.entry.get("weights")
         is_module = isinstance(found, torch.nn.Module)
         builds = self.entry["kind"] in ("keras", "module") or inspect.isclass(found)
+        builds = builds or (not is_module and self.builds(found))
         if not is_module and builds:
             if not binds(found, self.args, self.kwargs):
                 need = ", ".join(required(found) or [])
@@ -198,7 +214,8 @@ class Replay(Weights):
             raise CaptureError(f"{self.name} is a function, which has no place for the reference's weights")
         if weights and weights["kind"] == "graph":
             self.run["notes"].append(
-                "the graph's variables are not carried: the candidate is a plain function"
+                "the graph's variables are not carried: the candidate is a plain function; make it an nn.Module, or a "
+                "function without arguments that returns one, to have them loaded"
             )
         elif weights:
             self.set_globals(module, self.folder / weights["file"])
@@ -206,6 +223,24 @@ class Replay(Weights):
         self.target = target
         plain, named = self.inputs(target, (self.name, self.name + ".forward"))
         return self.forward(None, lambda: target(*plain, *args, **{**kwargs, **named}))
+
+    def builds(self, found: Any) -> bool:
+        """Whether a function makes the candidate: it takes the builder's arguments, and no inputs beside them."""
+        import torch
+
+        inputs = [told["name"] for told in self.entry["inputs"]]
+        if not callable(found) or not inputs or not binds(found, self.args, self.kwargs):
+            return False
+        named = dict.fromkeys(name for name in inputs if name)
+        plain = [None for name in inputs if not name]
+        if binds(found, [*plain, *self.args], {**self.kwargs, **named}):
+            return False
+        known = self.parameters(found)
+        if plain and binds(found, [*plain, *self.args], {k: v for k, v in named.items() if k in known}):
+            return False
+        made = self.guard(lambda: found(*self.args, **self.kwargs))
+        self.seeds()
+        return isinstance(made, torch.nn.Module)
 
     def call_module(self, module: Any, weights: Mapping[str, str] | None) -> Any:
         """Inference of an nn.Module with the reference's weights."""
@@ -262,55 +297,6 @@ class Replay(Weights):
         if told and told != self.source_sha256:
             self.run["notes"].append("the conversion record was made from another version of the reference")
 
-    def inputs(
-        self, function: Callable[..., Any], where: tuple[str, ...]
-    ) -> tuple[list[Any], dict[str, Any]]:
-        """The recorded inputs as the candidate takes them: device, axis order, way of passing."""
-        import torch
-
-        names = self.parameters(function)
-        self.where, self.orders = where, []
-        told_arguments = [a for a in self.record.get("arguments", []) if self.concerns(a)]
-        changed = {str(a["argument"]): a["layout"] for a in told_arguments}
-        given = []
-        for i, told in enumerate(self.entry["inputs"]):
-            tensor = torch.from_numpy(self.given[told["tensor"]].array.copy()).to(self.device)
-            name = told["name"] or (names[i] if i < len(names) else str(i))
-            if len(self.entry["inputs"]) > 1 and len(names) == 1 and not told["name"]:
-                name = f"{names[0]}[{i}]" if f"{names[0]}[{i}]" in changed else names[0]
-            layout = changed.get(name, changed.get(str(i)))
-            if layout and tensor.ndim == len(layouts.permutation(layout)):
-                order = layouts.permutation(layout)
-                self.orders.append(order)
-                tensor = tensor.permute(order)
-            given.append((told["name"], tensor))
-        named = {n: t for n, t in given if n}
-        plain = [t for n, t in given if not n]
-        if named and not set(named) <= set(names) and self.entry["pass_inputs"] == "mapping":
-            return [named], {}
-        if (
-            self.entry["pass_inputs"] == "list"
-            and len(required(function) or names) < len(plain)
-            and not self.takes_any(function)
-        ):
-            return [plain], named
-        return plain, named
-
-    @staticmethod
-    def parameters(function: Callable[..., Any]) -> list[str]:
-        """Names of the positional parameters."""
-        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        try:
-            return [p.name for p in inspect.signature(function).parameters.values() if p.kind in kinds]
-        except (TypeError, ValueError):
-            return []
-
-    @staticmethod
-    def takes_any(function: Callable[..., Any]) -> bool:
-        """Whether the function has a `*args`."""
-        parameters = inspect.signature(function).parameters.values()
-        return any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
-
     def back(self, index: int, name: str, value: Value) -> Value:
         """An output in TensorFlow's axis order: as the record's `results` say, else as the arguments."""
         results = self.record.get("results")
@@ -330,14 +316,6 @@ class Replay(Weights):
         if note not in self.run["notes"]:
             self.run["notes"].append(note)
         return _moved(value, order_back)
-
-    def concerns(self, told: Mapping[str, Any]) -> bool:
-        """Whether an entry of the record is about the candidate; all of a carried record is."""
-        return self.names(told, self.where)
-
-    def names(self, told: Mapping[str, Any], where: tuple[str, ...]) -> bool:
-        """Whether an entry of the record is about one of these functions; all of a carried record is."""
-        return self.carried or told.get("where") in where
 
     def localiser(self, module: Any) -> Any:
         """The reference's layers beside the candidate's modules (None: a plain function)."""
@@ -412,7 +390,7 @@ class Replay(Weights):
 def called(module: Any) -> Callable[..., Any]:
     """What takes a module's arguments: forward, or the `call` to which a Keras layer of compat hands them on."""
     own = getattr(module, "call", None)
-    return own if callable(own) and Replay.takes_any(module.forward) else module.forward  # type: ignore[no-any-return]
+    return own if callable(own) and Inputs.takes_any(module.forward) else module.forward  # type: ignore[no-any-return]
 
 
 def main(argv: list[str]) -> int:
@@ -428,6 +406,7 @@ def main(argv: list[str]) -> int:
         return 0
     raw = json.loads(Path(path).read_text("utf-8"))
     request = Request(**raw)
+    alone(request.candidate.rpartition(":")[0])
     try:
         result = replay(request)
     except CaptureError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfport.parity import golden
-from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.errors import CaptureError, UsageError
 
 MISFITS = 12
 """How many tensors that do not fit are named in the one-line error."""
@@ -71,21 +71,40 @@ class Weights:
         source: Any = path
         if weights["kind"] != "keras":
             source = {name: value.array for name, value in golden.read_tensors(path).items()}
-        if weights["kind"] == "variables" and self.same_names(module, source):
-            return
         told = self.name if self.name in (self.record.get("models") or {}) else None
+        if self.request.write_map:
+            self.write_map(module, source, told)
+        if weights["kind"] == "variables" and not self.request.map and self.same_names(module, source):
+            return
         try:
             load_weights(module, source, record=self.told, name=told, map=self.request.map)
         except WeightsError as error:
             by_hand = weights["kind"] != "keras" or self.request.map
             if not by_hand and (self.carry_by_parts(module, path) or self.carry_by_run(module, path)):
                 return
-            first = str(error).splitlines()[0].replace(f"{path}", path.name)
+            first = str(error).splitlines()[0].replace(f"{path}", path.name).replace("<mapping>", path.name)
             shown = "; ".join((first, *error.problems[:MISFITS]))
             more = f" ... and {len(error.problems) - MISFITS} more" if len(error.problems) > MISFITS else ""
             if self.told is None:
                 more += self.by_hand(path)
             raise CaptureError(f"the weights do not fit: {shown}{more}") from error
+
+    def write_map(self, module: Any, source: Any, name: str | None) -> None:
+        """Writes which of the reference's weights go where, and what is open; UsageError says so and what to do."""
+        from tfport.weights import WeightsError
+        from tfport.weights.fitting import open_checkpoint
+        from tfport.weights.mapping import propose_map
+
+        path = self.request.write_map
+        try:
+            checkpoint = open_checkpoint(source, True)
+            matched, still = propose_map(
+                path, module, checkpoint, record=self.told, name=name, map=self.request.map
+            )
+        except (WeightsError, OSError) as error:
+            raise CaptureError(f"--write-map {path}: {error}") from error
+        what = f"{matched} weights matched, {still} still open"
+        raise UsageError(f"wrote {path}: {what}; edit it, then verify with --map {path}")
 
     def by_hand(self, path: Path) -> str:
         """How a person says which tensor becomes which parameter, for a candidate without a record."""

@@ -23,6 +23,7 @@ from tfport.parity.printed import PrintedComparison, compare_printed
 from tfport.parity.processes import Unexplained, check_python, ended, python_at, ran, started
 from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.targets import split_reference, split_target
+from tfport.parity.scopes import unseen, vouched
 
 
 @dataclass
@@ -162,6 +163,8 @@ class Plan:
     signature: str | None = None
     map: str | None = None
     """A file that tells which tensor of the weights becomes which parameter of the candidate."""
+    write_map: str | None = None
+    """Where to write such a file in place of a comparison."""
 
 
 def kind_of(reference: str) -> str:
@@ -190,7 +193,7 @@ def run_capture(plan: Plan, output: str | Path, *, update: bool = False) -> gold
     name, no TensorFlow there, what the reference raised and where, a folder that exists (unless `update`).
     """
     split_reference(plan.reference)
-    if plan.weights and not os.path.exists(plan.weights):
+    if plan.weights and not (os.path.exists(plan.weights) or os.path.exists(plan.weights + ".index")):
         raise CaptureError(f"--weights {plan.weights}: no such file")
     words = [plan.reference, "--output", str(output)]
     for option, values in (
@@ -282,6 +285,7 @@ def run_replay(
         "rtol": plan.rtol,
         "atol": plan.atol,
         "map": plan.map,
+        "write_map": plan.write_map and os.path.abspath(plan.write_map),
     }
     path = Path(output) / "request.json"
     path.write_text(json.dumps(request), "utf-8")
@@ -395,7 +399,14 @@ def part_of(reference: golden.Golden, run: dict[str, Any], folder: Path, plan: P
         part.missing.append("layers: --layers all was asked for and none was compared")
     for tensor in plan.tensors:
         found = [layer for layer in part.layers if names(tensor, layer)]
-        part.missing += [f"--tensor {tensor}: {x['reason']}" for x in found if x["status"] == "not compared"]
+        excused = vouched(entry.get("layers") or [], part.layers, tensor)
+        lost = [
+            x
+            for i, x in enumerate(part.layers)
+            if x in found and x["status"] == "not compared" and i not in excused
+        ]
+        if lost:
+            part.missing.append(f"--tensor {tensor}: {unseen(tensor, lost)}")
         if not found:
             part.missing.append(f"--tensor {tensor}: it was not compared")
     return part

@@ -283,22 +283,16 @@ def _streamed(path: str, given: Options) -> Outcome | None:
 
 def _mapped(path: str, given: Options) -> Outcome:
     """``--write-map``: what goes where, with what is still open."""
-    from tfport.weights.fitting import pair, untold
-    from tfport.weights.mapping_file import write_map
-    from tfport.weights.proposing import proposals
+    from tfport.weights.mapping import propose_map
 
     assert given.module is not None and given.write_map is not None
     target, name, beside = build(given.module)
-    checkpoint = read_checkpoint(path)
-    _, targets, matching = pair(target, checkpoint, record=given.record or beside, name=name, map=given.map)
-    told = {m.way.target for m in matching.matches} | {w.target for w in matching.zeros}
-    told |= {way.target for _, way in matching.missing}
-    named = [way.target for _, way in matching.missing] + untold(targets, told)
-    proposed = proposals(targets, named, matching, checkpoint)
-    write_map(given.write_map, matching, proposed, type(target).__name__, checkpoint)
-    still = len(matching.missing) + len(untold(targets, told)) + len(matching.left_over)
-    text = f"{given.write_map}: {len(matching.matches)} tensors matched, {still} still open; edit it and pass --map"
-    return Outcome(text, {"map": given.write_map, "matched": len(matching.matches), "open": still})
+    record = given.record or beside
+    matched, still = propose_map(
+        given.write_map, target, read_checkpoint(path), record=record, name=name, map=given.map
+    )
+    text = f"{given.write_map}: {matched} tensors matched, {still} still open; edit it and pass --map"
+    return Outcome(text, {"map": given.write_map, "matched": matched, "open": still})
 
 
 def _tensor(tensor: Any) -> Tensor:

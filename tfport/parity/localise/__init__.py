@@ -45,12 +45,13 @@ class Localiser:
         atol: float | None = None,
         quiet: Callable[[], None] = lambda: None,
     ) -> None:
-        self.reference = read_calls(entry.get("layers"), values)
+        self.reference = read_calls(entry.get("layers"), values, entry.get("behind"))
         self.judge = Judge(self.reference, entry, device, rtol, atol)
         self.module, self.quiet = module, quiet
-        self.pairing = pair(
-            self.reference.calls, module if module is not None else torch.nn.Module(), recorded
-        )
+        # operations of a graph are no layers: a module does several of them, and they are found by their values
+        operations = any("behind" in layer for layer in entry.get("layers") or ())
+        layered = torch.nn.Module() if module is None or operations else module
+        self.pairing = pair(self.reference.calls, layered, recorded)
         self.kept = [] if module is None else [(b, b.clone()) for b in module.buffers()]
         self.versions = [b._version for b, _ in self.kept]
         self.layers: list[LayerResult] = []

@@ -85,6 +85,11 @@ def _before(walk: Walk, event: Event, outer: Sequence[Event]) -> Fault:
             if link[0].index not in [c.index for c, _ in chain]:
                 chain.append(link)
     chain.sort(key=lambda link: link[0].index)
+    if (
+        walk.reference.behind
+    ):  # of a graph's operations many lie inside a module, and what they led to was found
+        passed = _passed(walk)
+        chain = [link for link in chain if not passed & set(link[0].tensors)] or chain
     consumer = "the output" if event.call is None else f"the input of {event.call.name}"
     if event.elsewhere is not None and event.call is not None:
         other = event.elsewhere
@@ -189,6 +194,15 @@ def _steps(walk: Walk, event: Event) -> list[str]:
     ]
 
 
+def _passed(walk: Walk) -> set[str]:
+    """Keys of tensors from which a later one was computed that was found equal."""
+    keys: set[str] = set()
+    for call in reversed(walk.reference.calls):
+        if any(key in walk.at or key in keys for key in call.tensors):
+            keys.update(key for key in (*call.inputs, *call.behind) if key)
+    return keys
+
+
 def walk_key(walk: Walk, key: str) -> str:
     """The layer's tensor that an output of the model is, where one has the same value."""
     return walk.same_as(key) if key.startswith("outputs/") else key
@@ -201,11 +215,11 @@ def _open(walk: Walk, key: str, seen: set[str]) -> list[tuple[Call, str]]:
     seen.add(key)
     call = walk.reference.makers.get(key)
     if call is None:
-        return []
+        return [link for near in walk.reference.behind.get(key, ()) for link in _open(walk, near, seen)]
     if call.before and call.before in walk.at:
         return [(call, "activation")]
     found: list[tuple[Call, str]] = []
-    for name in call.inputs:
+    for name in (*call.inputs, *call.behind):
         if name:
             found += _open(walk, name, seen)
     return [*found, (call, "")]

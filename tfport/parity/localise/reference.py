@@ -41,6 +41,8 @@ class Call:
     tensors: Sequence[str]
     before: str | None
     """Key of the value before the activation."""
+    behind: Sequence[str] = ()
+    """Tensor keys of the nearest recorded calls behind inputs that were not kept (of a graph's tensors)."""
 
     @property
     def label(self) -> str:
@@ -57,6 +59,8 @@ class Reference:
     makers: dict[str, Call] = field(default_factory=dict)
     """Tensor key -> the first call that returned it (the innermost of nested models)."""
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    behind: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """An output's key -> the recorded tensors nearest behind it, of a graph."""
     flattened: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Tensor key -> the shape of the images that were flattened into it, whose axis order it may follow."""
 
@@ -112,7 +116,11 @@ class Reference:
         return found
 
 
-def read_calls(layers: Sequence[Mapping[str, Any]] | None, values: Mapping[str, Value]) -> Reference:
+def read_calls(
+    layers: Sequence[Mapping[str, Any]] | None,
+    values: Mapping[str, Value],
+    behind: Mapping[str, Sequence[str]] | None = None,
+) -> Reference:
     """The manifest's `layers` of one run; fields of later captures that are not there count as unknown."""
     calls = []
     counts: dict[str, int] = {}
@@ -140,6 +148,8 @@ def read_calls(layers: Sequence[Mapping[str, Any]] | None, values: Mapping[str, 
                 layer.get("arguments") or {},
                 [home(k) for k in layer["tensors"] if k in values],
                 before,
+                [home(k) for k in layer.get("behind") or () if k in values],
             )
         )
-    return Reference(calls, values)
+    near = {key: [home(k) for k in keys if k in values] for key, keys in (behind or {}).items()}
+    return Reference(calls, values, behind=near)

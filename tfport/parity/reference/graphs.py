@@ -21,6 +21,10 @@ LINEAR = frozenset((
     "Conv3D", "Conv3DBackpropInputV2", "FusedBatchNorm", "FusedBatchNormV3",
 ))  # fmt: skip
 # operations whose result a layer's activation may be given
+STILL = frozenset(("Const", "VarHandleOp", "VariableV2", "Variable", "ReadVariableOp"))
+# operations that give what the graph holds, and not what is computed in this run
+SHAPES = frozenset(("Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike"))
+# operations that look at no value
 GROUP = 64 * 2**20  # bytes of tensors fetched by one run of a session
 
 
@@ -38,14 +42,16 @@ class Graph:
         held, counts = {op.name for op in self.operations}, collections.Counter(name for name, _ in short)
         self.names = {op.name: n if counts[n] == 1 and n not in held else op.name for n, op in short}
 
-    def find(self, names):
+    def find(self, names, fetches=None):
         """Floating tensors that names mean: a tensor, an operation, or a scope (its own operations).
 
-        In the graph's order, each once. Raises UsageError for a name that means nothing, with its neighbours.
+        Of a scope only what `fetches` depend on, where they are given: not how a variable is initialised, nor the
+        gradients. In the graph's order, each once. Raises UsageError for a name that means nothing, with its neighbours.
         """
         ops = {self.names[op.name]: op for op in self.operations}
         ops.update((op.name, op) for op in self.operations)
         chosen, looped = set(), self.in_loops()
+        behind = None if fetches is None else self.behind(fetches)
         for name in names:
             head, colon, number = name.rpartition(":")
             one = ops.get(head if colon and number.isdigit() else name)
@@ -60,8 +66,11 @@ class Graph:
                 continue
             scope = name.rstrip("/") + "/"
             inside = [op for n, op in ops.items() if n.startswith(scope) and "/" not in n[len(scope) :]]
-            inside = [one] if one is not None else [op for op in inside if op.type != "Const"]
+            inside = [one] if one is not None else [op for op in inside if op.type not in STILL]
+            if one is None and behind is not None:
+                inside = [op for op in inside if op.name in behind]
             held = [t for op in inside for t in op.outputs if t.value_index == 0 or t.consumers()]
+            held = [t for t in held if self.graph.is_fetchable(t)]
             found = [t.name for t in held if self.floating(t) and t.op.name not in looped]
             if not found:
                 raise UsageError("--tensor %s: %s" % (name, self.advice(name, bool(inside))))
@@ -154,7 +163,31 @@ class Graph:
             ("name", name), ("class", op.type), ("attribute", None), ("call", time),
             ("config", attributes_of(op)), ("activation", None), ("structure", list(range(len(given)))),
             ("inputs", given), ("arguments", {}), ("tensors", [key]), ("before_activation", None),
+            ("behind", self.nearest([t for t in op.inputs if t.name not in keys], keys)),
         ])  # fmt: skip
+
+    def steps(self, fetches):
+        """The floating tensors that fetches depend on and that an operation computes, outside of loops; in order."""
+        behind, looped = self.behind(fetches), self.in_loops()
+        return [
+            t for op in self.operations for t in op.outputs
+            if op.name in behind and op.name not in looped and op.type not in MOVES and t.value_index == 0
+            and self.floating(t) and self.graph.is_fetchable(t)
+        ]  # fmt: skip
+
+    def nearest(self, tensors, keys):
+        """Keys of the recorded tensors nearest behind tensors that are not recorded."""
+        found, seen, stack = [], set(), list(tensors)
+        while stack:
+            tensor = stack.pop()
+            if tensor.name in seen:
+                continue
+            seen.add(tensor.name)
+            if tensor.name in keys:
+                found.append(keys[tensor.name])
+            elif tensor.op.type not in SHAPES:
+                stack.extend(tensor.op.inputs)
+        return found
 
     def label(self, tensor):
         """The operation's name, without the names of the calls it lies in; its number where it is not output 0."""

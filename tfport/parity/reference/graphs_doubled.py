@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.graphs_constants import in_full
 
 
 class Doubled:
@@ -42,6 +43,10 @@ class Doubled:
                 made.node.remove(new)
                 self.batch_norm(made, node)
                 continue
+            if node.op == "LeakyRelu" and node.attr["alpha"].f <= 1:
+                made.node.remove(new)
+                self.leaky_relu(made, node)
+                continue
             self.cast_around(made, new, op, after)
         for node in after:
             made.node.add().CopyFrom(node)
@@ -76,6 +81,8 @@ class Doubled:
                     value.list.type[i] = self.double if t == self.float else t
             elif kind == "tensor" and value.tensor.dtype == self.float:
                 array = self.tf.make_ndarray(value.tensor).astype(np.float64)
+                if array.size == 1:
+                    array = np.full(array.shape, in_full(array.reshape(-1)[0]))
                 value.tensor.CopyFrom(self.tf.make_tensor_proto(array))
 
     def cast_around(self, made, node, op, after):
@@ -116,6 +123,21 @@ class Doubled:
             place += count
         return found
 
+    def leaky_relu(self, made, node):
+        """max(x, alpha x), whose slope the operation would round to float32."""
+        slope = made.node.add(name=node.name + "/tfport_alpha", op="Const")
+        slope.attr["value"].tensor.CopyFrom(
+            self.tf.make_tensor_proto(np.float64(in_full(node.attr["alpha"].f)))
+        )
+        slope.attr["dtype"].type = self.double
+        x = node.input[0]
+        for tail, kind, given in (
+            ("/tfport_a", "Mul", [x, slope.name]),
+            ("", "Maximum", [x, node.name + "/tfport_a"]),
+        ):
+            new = made.node.add(name=node.name + tail, op=kind, input=given)
+            new.attr["T"].type = self.double
+
     def batch_norm(self, made, node):
         """(x - mean) * (rsqrt(variance + epsilon) * scale) + offset, channels last."""
         name = node.name
@@ -123,7 +145,7 @@ class Doubled:
         for i in range(1, 6):  # the statistics are handed on; the rest is for gradients
             self.renamed["%s:%d" % (name, i)] = variance if i in (2, 4) else mean
         epsilon = made.node.add(name=name + "/tfport_epsilon", op="Const")
-        value = self.tf.make_tensor_proto(np.float64(np.float32(node.attr["epsilon"].f)))
+        value = self.tf.make_tensor_proto(np.float64(in_full(node.attr["epsilon"].f)))
         epsilon.attr["value"].tensor.CopyFrom(value)
         epsilon.attr["dtype"].type = self.double
         steps = [

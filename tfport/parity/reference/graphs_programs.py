@@ -142,8 +142,11 @@ def spec_of_program(program):
     for name, (_, shape, dtype) in program.feeds.items():
         sizes = None if shape is None else [2 if i == 0 and n is None else n for i, n in enumerate(shape)]
         if sizes is None or None in sizes:
-            told = (name, "free sizes" if sizes else "no shape")
-            raise CaptureError("input %s of the graph has %s: pass --input, such as 2x64:float32" % told)
+            free = "x".join(str(n or 64) for n in sizes) if sizes else "2x64"
+            word = name.rpartition("/")[2]
+            told = (name, "free sizes" if sizes else "no shape", word, free, np.dtype(dtype).name)
+            number = "" if sizes else " or a number, --input %s=1.0" % word
+            raise CaptureError("input %s of the graph has %s: pass --input %s=%s:%s%s" % (told + (number,)))
         kind = np.dtype(dtype).name
         specs.append("%s:%s" % ("x".join(str(n) for n in sizes) or "scalar", kind))
     return specs

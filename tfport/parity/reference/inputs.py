@@ -15,12 +15,13 @@ SPEC = re.compile(
     r"^(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:x\d+)*|scalar)(?::(?P<dtype>[a-z]+\d*))?"
     r"(?:>=(?P<low>" + NUMBER + r"))?(?:<(?P<high>" + NUMBER + r"))?$"
 )
+LITERAL = re.compile(r"^(?:(?P<name>[A-Za-z_]\w*)=)?(?P<value>True|False|-?\d+\.\d*(?:[eE][-+]?\d+)?)$")
 DTYPES = tuple(n for n in CODES if n != "bfloat16") + ("complex64", "complex128")
 
 
 def make_inputs(specs, seed, dtype):
-    """Makes arrays from specs: `2x28x28x1:float32`, `ids=4x10:int32<100`, `x.npy`, `batch.npz:x`,
-    and `@FILE.py:NAME`, what a function returns.
+    """Makes arrays from specs: `2x28x28x1:float32`, `ids=4x10:int32<100`, `keep_prob=1.0`, `training=False`, `x.npy`,
+    `batch.npz:x`, and `@FILE.py:NAME`, what a function returns.
 
     Without bounds floats are standard normal, integers lie in [0, 10). float32 becomes the run's dtype (with
     the same values). Returns a list of (name or None, array).
@@ -31,6 +32,12 @@ def make_inputs(specs, seed, dtype):
         match = SPEC.match(text)
         if match:
             made.append((match.group("name"), _random(match, rng, text)))
+            continue
+        match = LITERAL.match(text)
+        if match:
+            value = match.group("value")
+            array = np.array(value == "True" if value in ("True", "False") else np.float32(value))
+            made.append((match.group("name"), array))
             continue
         head, _, tail = text.partition("=")
         name, path = (head, tail) if tail and head.isidentifier() else (None, text)
@@ -109,7 +116,7 @@ def _from_file(name, path, text):
     if ".npz:" in path:
         path, _, key = path.rpartition(":")
     if not path.endswith((".npy", ".npz")):
-        known = "2x28x28x1:float32, ids=4x10:int32<100, x.npy, batch.npz or @FILE.py:NAME"
+        known = "2x28x28x1:float32, ids=4x10:int32<100, rate=0.5, x.npy, batch.npz or @FILE.py:NAME"
         raise CaptureError("--input %s: expected %s" % (text, known))
     try:
         loaded = np.load(path, allow_pickle=False)

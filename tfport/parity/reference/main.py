@@ -20,7 +20,7 @@ from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.inputs import GIVEN, make_inputs
 from tfport.parity.reference.manifest import MANIFEST_VERSION, digest, own_files, replace_golden, sha256
 from tfport.parity.reference.run import run_all
-from tfport.parity.reference.targets import parse_call, split_reference
+from tfport.parity.reference.targets import alone, parse_call, split_reference
 
 
 def capture(options):
@@ -118,6 +118,7 @@ def main(argv=None):
     parser.add_argument("--batches", help="FILE.py:NAME, a function that gives the batches of --steps")
     parser.add_argument("--update", action="store_true", help="replace an existing folder")
     options = parser.parse_args(argv)
+    alone(options.target.rpartition(":")[0] or options.target)
     try:
         capture(options)
     except CaptureError as error:

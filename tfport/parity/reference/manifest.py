@@ -30,7 +30,7 @@ def new_entry(dtype):
     """A run's entry of the manifest, empty."""
     return collections.OrderedDict(
         dtype=dtype, kind="function", tensors=dtype + ".safetensors", pass_inputs="arguments", notes=[], inputs=[],
-        outputs=[], weights=None, layers=[], layers_left_out=0, wander={}, depth={}, gradients=None, training=None,
+        outputs=[], weights=None, layers=[], behind={}, layers_left_out=0, wander={}, depth={}, gradients=None, training=None,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import os
 
 from tfport.parity.reference.environment import constants_in_full, reset, seed_all, tune_precision
 from tfport.parity.reference.errors import CaptureError
+from tfport.parity.reference.graphs_built import feeds_of, graph_of, symbolic_parts, tensors_in
 from tfport.parity.reference.keras_layers import is_keras
 from tfport.parity.reference.run_functions import FunctionRun
 from tfport.parity.reference.run_keras import KerasRun
@@ -40,24 +41,23 @@ class Run(KerasRun, FunctionRun):
         self.folder = folder
         twin = self.base is not None and not self.kept
         self.rewritten = twin and not tf.executing_eagerly()  # a graph is built in float32, then rewritten
-        reset(tf, "float32" if self.rewritten else self.dtype, options.seed)
-        tune_precision(tf)
         path = os.path.join(folder, self.entry["tensors"])
         self.store = Store(path if self.kept else None, self.base.store if self.base else None)
         if not self.path.endswith(".py"):
+            reset(tf, self.dtype, options.seed)
+            tune_precision(tf)
             self.program()
             self.entry["notes"] = self.notes
             return self.entry
-        module, found = load_target(self.path, self.name)
-        self.user_module = module
-        tune_precision(tf)
-        seed_all(tf, options.seed)
         args, kwargs = parse_call(options.call_args)
-        model, outputs = self.guard(lambda: self.build(found, args, kwargs))
+        model, outputs = self.load(args, kwargs)
+        if not is_keras(model) and self.dtype == "float64" and not (self.rewritten or tf.executing_eagerly()):
+            self.rewritten = True  # also where the run is asked for, and is no twin
+            model, outputs = self.load(args, kwargs)
         if is_keras(model):
             self.keras(model)
         elif outputs is None:
-            self.function(model, module, args, kwargs)
+            self.function(model, self.user_module, args, kwargs)
         else:
             self.keep(outputs)
             self.entry["kind"] = "function"
@@ -66,6 +66,16 @@ class Run(KerasRun, FunctionRun):
         if self.pair is not None:
             self.pair.close()
         return self.entry
+
+    def load(self, args, kwargs):
+        """Imports the file into a fresh state and builds what is named: see `build`."""
+        reset(self.tf, "float32" if self.rewritten else self.dtype, self.options.seed)
+        tune_precision(self.tf)
+        module, found = load_target(self.path, self.name)
+        self.user_module, self.built = module, None
+        tune_precision(self.tf)
+        seed_all(self.tf, self.options.seed)
+        return self.guard(lambda: self.build(found, args, kwargs))
 
     def build(self, found, args, kwargs):
         """-> (model or function, None), or (None, outputs) of a function that takes nothing more."""
@@ -77,15 +87,42 @@ class Run(KerasRun, FunctionRun):
             if not binds(found, args, kwargs):
                 need = ", ".join(required(found) or [])
                 raise CaptureError("%s needs arguments (%s): pass --call-args" % (self.name, need))
-            return found(*args, **kwargs), None
+            made = found(*args, **kwargs)
+            if not callable(made):
+                raise CaptureError(self.advice(found, made))
+            return made, None
         if binds(found, args, kwargs) and not (self.options.input and required(found)):
             result = self.watched(lambda: found(*args, **kwargs))
             if is_keras(result) or (isinstance(result, self.tf.Module) and callable(result)):
                 return result, None
+            parts = symbolic_parts(self.tf, result)
+            if not parts and not isinstance(result, (dict, list, tuple)) and tensors_in(self.tf, result):
+                raise CaptureError(self.advice(type(result), result))
+            if parts and (not self.options.input or self.is_fed(parts)):
+                self.built = result
+                return found, None
             if not self.options.input:
-                return None, self.evaluate(result)
+                return None, result
+            if not self.tf.executing_eagerly():
+                self.tf.compat.v1.reset_default_graph()
             seed_all(self.tf, self.options.seed)
         return found, None
+
+    def is_fed(self, parts):
+        """Whether a graph's tensors depend on placeholders."""
+        graph = graph_of(self.tf, parts)
+        return any(feeds_of(graph, parts))
+
+    def advice(self, kind, made):
+        """Why an object is nothing to compare, with the tensors that it holds."""
+        held = tensors_in(self.tf, made)
+        told = "a %s is nothing to call" % kind.__name__
+        if not held:
+            return told
+        call = "%s(%s)" % (kind.__name__, self.options.call_args or "...")
+        told += ": write a function that returns its tensors, def build(): return %s.%s, and name it; it has " % (
+            call, "logits" if "logits" in held else held[-1])  # fmt: skip
+        return told + ", ".join(held[:12])
 
 
 def run_all(tf, options, folder):

@@ -27,6 +27,7 @@ class BaseRun:
         self.graph = collections.OrderedDict()  # initial values of a graph's variables
         self.user_module = self.training = self.twin = None
         self.depth, self.times, self.keys = 1, collections.Counter(), {}  # of a graph's tensors
+        self.built = None  # what a function that takes no arguments has built in a graph
         self.rewritten, self.pair = False, None
         self.measures = True  # whether this run has the weights of its base
 

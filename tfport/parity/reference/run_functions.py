@@ -2,83 +2,159 @@
 
 import collections
 import inspect
-import os
 
 import numpy as np
 
-from tfport.parity.reference.errors import CaptureError
-from tfport.parity.reference.graphs import Graph
-from tfport.parity.reference.graphs_doubled import Doubled
+from tfport.parity.reference.environment import seed_all
+from tfport.parity.reference.errors import CaptureError, UsageError
+from tfport.parity.reference.graphs_built import drawn_apart, symbolic_parts
 from tfport.parity.reference.graphs_programs import freeze_call
 from tfport.parity.reference.graphs_sessions import Sessions
 from tfport.parity.reference.keras_layers import is_keras
-from tfport.parity.reference.run_graphs import GraphRun
-from tfport.parity.reference.store import write_tensors
+from tfport.parity.reference.run_built import BuiltRun
 from tfport.parity.reference.targets import binds, describe, required
 from tfport.parity.reference.values import as_value
 
 
-class FunctionRun(GraphRun):
+class FunctionRun(BuiltRun):
     """Runs a function or a tf.Module, eagerly or as a graph."""
 
     def function(self, function, module, args, kwargs):
         tf = self.tf
         inputs = self.inputs()
-        names = [n for n, _ in inputs]
         if isinstance(function, tf.Module):  # the arguments were its constructor's
             args, kwargs = [], {}
+        self.check_options(function)
+        own, fed = self.split(function, inputs, args, kwargs)
+        names = [n for n, _ in own]
 
         def bound(values):
             """Positional and keyword arguments with these values in the place of the inputs."""
             plain = [v for n, v in zip(names, values) if not n]
             return plain + list(args), dict(kwargs, **{n: v for n, v in zip(names, values) if n})
 
-        some, keys = bound([a for _, a in inputs])
+        some, keys = bound([a for _, a in own])
         if not binds(function, some, keys):
             told = (self.name, ", ".join(required(function) or []), len(inputs))
-            raise CaptureError("%s(%s) got %d input(s): pass one --input for each" % told)
+            more = ", and what is no array with --call-args" if not args and not kwargs else ""
+            raise CaptureError("%s(%s) got %d input(s): pass one --input for each%s" % (told + (more,)))
         eager = tf.executing_eagerly()
         twin = self.base is not None and not self.kept
-        used = self.base.given if self.rewritten else inputs
-        values = [a if self.wants_arrays(function) else tf.constant(a) for _, a in used]
+        single = own  # in float32: a graph is built so, then rewritten, and a module makes its variables so
+        if self.dtype == "float64":
+            single = [(n, a.astype(np.float32) if a.dtype == np.float64 else a) for n, a in own]
+            single = (
+                self.base.given[: len(own)] if self.base is not None and len(own) == len(inputs) else single
+            )
+        arrays = self.wants_arrays(function)
+        values = [a if arrays else tf.constant(a) for _, a in (own if eager else single)]
         self.put_inputs(inputs, "arguments", values if eager else ())
         some, keys = bound(values)
-        variables = as_values(self.find_variables(function, module))
+        first = bound([tf.constant(a) for _, a in single]) if eager else None
+        variables = self.drawn(function, module, [lambda: function(*first[0], **first[1]),
+                                                  lambda: function(*some, **keys)])  # fmt: skip
         call = lambda tensors, training=False: function(*bound(tensors)[0], **bound(tensors)[1])  # noqa: E731
-        traced = twin and eager and self.traced(call)
+        traced = twin and eager and self.built is None and self.traced(call)
         if not traced:
-            result = self.watched(lambda: function(*some, **keys))
-            outputs = self.guard(lambda: self.evaluate(result))
-            if eager and self.options.tensor:
-                self.traced(call, outputs=False)
-            self.keep(outputs, self.depth)
+            result = self.built
+            try:
+                if result is None:
+                    result = self.watched(lambda: function(*some, **keys))
+                outputs = self.guard(lambda: self.evaluate(result, fed))
+            except CaptureError:  # a program bound to float32, which a graph of it need not be
+                traced = self.dtype == "float64" and eager and self.built is None and self.traced(call)
+                if not traced:
+                    raise
+            if not traced:
+                if eager and not self.graph:
+                    self.trace_steps(call)
+                self.keep(outputs, self.depth)
         kind = "module" if isinstance(function, tf.Module) else "function"
-        if kind == "module":
-            variables = as_values(self.find_variables(function, module))  # made by the first call
         self.entry["kind"] = kind
         self.variables = self.graph or variables
         if self.base is not None:
             self.measures = same_values(self.variables, self.base.variables)
         if self.variables and self.kept:
-            name = self.dtype + ".weights.safetensors"
-            write_tensors(os.path.join(self.folder, name), self.variables)
             kind = "graph" if self.graph else "variables" if kind == "module" else "globals"
-            self.entry["weights"] = {"kind": kind, "file": name}
+            self.put_weights(kind, self.variables)
         pairs = self.find_variables(function, module)
         trainable = [v for _, v in pairs if v.trainable]
         self.train(self.entry["weights"] and self.entry["weights"]["kind"], function, pairs, trainable, call)
 
+    def check_options(self, function):
+        """Raises UsageError for options that a function or module would leave aside without a word."""
+        graph = not self.tf.executing_eagerly() or self.built is not None
+        if self.options.weights and not graph:
+            told = "%s is no Keras model and builds no graph: restore its weights in a function that returns it, and name"
+            raise UsageError("--weights: " + told % self.name + " that one")
+        if graph and (self.options.gradients or self.options.steps):
+            told = "of a graph that %s builds they are not recorded: name a function that returns tf.gradients too"
+            raise UsageError("--gradients and --steps: " + told % self.name)
+
+    def split(self, function, inputs, args, kwargs):
+        """(inputs that are arguments of the function, inputs that feed placeholders of the graph it builds)."""
+        if self.built is not None:
+            return [], inputs
+        plain = [a for n, a in inputs if not n]
+        if self.tf.executing_eagerly() or binds(
+            function, plain + list(args), dict(kwargs, **dict_of(inputs))
+        ):
+            return inputs, []
+        known = parameters_of(function)
+        own = [(n, a) for n, a in inputs if n is None or n in known]
+        fed = [pair for pair in inputs if pair[0] is not None and pair[0] not in known]
+        return (
+            (own, fed) if binds(function, plain + list(args), dict(kwargs, **dict_of(own))) else (inputs, [])
+        )
+
+    def drawn(self, function, module, calls):
+        """Values of a function's or module's own variables, drawn so that faults show: name -> `Value`.
+
+        A module may make its variables in its first call, so it is called once before, by the first of `calls` that
+        goes well; what that changed in variables that were there is put back. A run in float64 takes its base's values.
+        """
+        if not self.tf.executing_eagerly():
+            return collections.OrderedDict()
+        before = [(v, v.numpy()) for _, v in self.find_variables(function, module)]
+        if isinstance(function, self.tf.Module):
+            try:
+                self.guard(calls[0])
+            except CaptureError:
+                self.guard(calls[-1])
+        for variable, array in before:
+            variable.assign(array)
+        pairs, rng = self.find_variables(function, module), np.random.RandomState(self.options.seed + 1)
+        base = self.base.variables if self.base is not None else {}
+        for name, variable in pairs:
+            array = variable.numpy()
+            if name in base and base[name].array.shape == array.shape:
+                variable.assign(base[name].array.astype(array.dtype))
+            elif variable.trainable:
+                variable.assign(drawn_apart(array, rng))
+        seed_all(self.tf, self.options.seed)
+        return as_values(pairs)
+
     def watched(self, call):
-        """Calls a function whose sessions are watched: for --tensor, and in a twin to run them in float64."""
-        twin = self.base is not None and not self.kept
-        if self.tf.executing_eagerly() or not (twin or self.options.tensor):
+        """Calls a function whose sessions are watched: for --tensor, and to run them in float64."""
+        doubled = self.dtype == "float64"
+        if self.tf.executing_eagerly() or not (doubled or self.options.tensor):
             return self.guard(call)
-        with Sessions(self, twin) as sessions:
+        with Sessions(self, doubled) as sessions:
             result = self.guard(call)
-        later = (self.tf.Tensor, self.tf.Variable, self.tf.Module)  # whose graph is run later
-        if not is_keras(result) and not any(isinstance(x, later) for x in self.tf.nest.flatten(result)):
+        later = is_keras(result) or isinstance(result, self.tf.Module)  # whose graph is run later
+        if not later and not symbolic_parts(self.tf, result):
             sessions.check()
         return result
+
+    def trace_steps(self, call):
+        """Records the tensors asked for of a function that ran eagerly, through its graph."""
+        if self.options.tensor:
+            self.traced(call, outputs=False)
+        elif self.options.layers == "all":
+            try:
+                self.traced(call, outputs=False)
+            except CaptureError as error:
+                self.notes.append("its steps are not recorded: " + str(error).replace("--tensor: ", ""))
 
     def traced(self, call, outputs=True):
         """Runs a function as a frozen graph, in this run's dtype, and stores tensors and `outputs` of it.
@@ -124,35 +200,18 @@ class FunctionRun(GraphRun):
             return [("/".join(str(p) for p in path), v) for path, v in walk]
         return [(k, v) for k, v in vars(module).items() if isinstance(v, tf.Variable)]
 
-    def evaluate(self, result):
-        """Values of symbolic tensors (graph mode); anything else is returned as it is."""
-        tf, v1 = self.tf, self.tf.compat.v1
-        if tf.executing_eagerly():
-            return result
-        flat = tf.nest.flatten(result)
-        if not any(isinstance(x, (tf.Tensor, tf.Variable)) for x in flat):
-            return result
-        symbolic = [isinstance(x, (tf.Tensor, tf.Variable)) for x in flat]
-        flat = [tf.convert_to_tensor(x) if known else x for x, known in zip(flat, symbolic)]
-        graph, rename = Graph(tf, v1.get_default_graph()), lambda name: name
-        names = [x.name if known else x for x, known in zip(flat, symbolic)]
-        if self.rewritten:
-            doubled = Doubled(tf, graph.graph.as_graph_def())
-            rename = doubled.name
-        with v1.Session(graph=doubled.graph if self.rewritten else graph.graph) as session:
-            if self.rewritten:
-                self.graph = self.base.graph
-                doubled.initialise(session, {n: v.array for n, v in self.graph.items()})
-            else:
-                session.run(v1.global_variables_initializer())
-                session.run(v1.local_variables_initializer())
-                for variable in v1.global_variables():
-                    self.graph[variable.op.name] = as_value(session.run(variable))
-            if self.options.tensor:
-                self.keep_tensors(graph, session, graph.find(self.options.tensor), {}, rename)
-            values = [session.run(rename(x)) if known else x for x, known in zip(names, symbolic)]
-        self.depth = max(graph.depth(x) for x, known in zip(flat, symbolic) if known)
-        return tf.nest.pack_sequence_as(result, values)
+
+def dict_of(inputs):
+    """The inputs that have a name, by it."""
+    return {n: a for n, a in inputs if n}
+
+
+def parameters_of(function):
+    """Names of all parameters of a function; none where Python cannot tell."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
 
 
 def as_values(pairs):

@@ -1,6 +1,9 @@
 """Runs of graphs, and the tensors that are recorded of them."""
 
+import collections
 import os
+
+import numpy as np
 
 from tfport.parity.reference.errors import UsageError
 from tfport.parity.reference.graphs import Graph, has_tensor
@@ -9,7 +12,24 @@ from tfport.parity.reference.graphs_programs import load_frozen, load_saved_mode
 from tfport.parity.reference.inputs import make_inputs
 from tfport.parity.reference.run_base import BaseRun
 from tfport.parity.reference.store import write_tensors
-from tfport.parity.reference.values import as_value
+from tfport.parity.reference.values import as_value, owners_of
+
+
+def drowned(value):
+    """Whether the largest numbers of an array, a mask's -1e9, hide all others in their rounding."""
+    sizes = np.abs(np.asarray(value, np.float64)).ravel()
+    sizes = sizes[np.isfinite(sizes)]
+    if not sizes.size:
+        return False
+    rest = sizes[sizes < sizes.max() / 10]
+    return bool(rest.size) and rest.max() * 1e5 < sizes.max()
+
+
+class Leaf:
+    """A tensor in a structure, or None."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
 
 
 class GraphRun(BaseRun):
@@ -44,9 +64,18 @@ class GraphRun(BaseRun):
         self.keep(self.guard(lambda: self.run_frozen(program.graph_def, feeds, names)), self.depth)
         self.entry["kind"] = program.kind
         if program.variables and self.kept:
-            name = self.dtype + ".weights.safetensors"
-            write_tensors(os.path.join(self.folder, name), program.variables)
-            self.entry["weights"] = {"kind": "graph", "file": name}
+            self.put_weights("graph", program.variables)
+
+    def put_weights(self, kind, variables):
+        """Writes the weights' file; a graph's are in the dtype of the run, with the same values."""
+        name = self.dtype + ".weights.safetensors"
+        if kind == "graph" and self.dtype == "float64":
+            variables = collections.OrderedDict(
+                (n, as_value(v.array.astype(np.float64)) if v.dtype == "float32" else v)
+                for n, v in variables.items()
+            )
+        write_tensors(os.path.join(self.folder, name), variables)
+        self.entry["weights"] = {"kind": kind, "file": name}
 
     def run_frozen(self, graph_def, feeds, outputs):
         """Values of a structure of tensors' names; the tensors asked for with --tensor are stored on the way."""
@@ -66,10 +95,26 @@ class GraphRun(BaseRun):
         )
         with self.tf.compat.v1.Session(graph=run_in) as session:
             given = {rename(name): array for name, array in feeds.items()}
-            if self.options.tensor:
-                self.keep_tensors(told, session, told.find(self.options.tensor), given, rename)
+            ends = [graph.get_tensor_by_name(x) for x, known in zip(flat, symbolic) if known]
+            self.keep_tensors(told, session, self.wanted(told, ends), given, rename)
             values = [session.run(rename(x), given) if known else x for x, known in zip(flat, symbolic)]
+        self.tell_behind(
+            told, outputs, flat, dict(zip([x for x, known in zip(flat, symbolic) if known], ends))
+        )
         return tf.nest.pack_sequence_as(outputs, values)
+
+    def tell_behind(self, graph, structure, flat, tensors):
+        """Notes which recorded tensors are nearest behind each output. `tensors` are those of the names in `flat`."""
+        told = owners_of(self.tf.nest.pack_sequence_as(structure, [Leaf(tensors.get(x)) for x in flat]))
+        for name, leaf in told.items():
+            if leaf.tensor is not None and self.entry["layers"]:
+                self.entry["behind"]["outputs/" + name] = graph.nearest([leaf.tensor], self.keys)
+
+    def wanted(self, graph, fetches):
+        """The tensors to record: those of --tensor, else with --layers all each that an operation computes."""
+        if self.options.tensor:
+            return graph.find(self.options.tensor, fetches)
+        return graph.steps(fetches) if self.options.layers == "all" else []
 
     def keep_tensors(self, graph, session, tensors, feeds, rename=lambda name: name):
         """Evaluates tensors of a graph, no more at a time than fit into memory, and stores them as layers."""
@@ -90,7 +135,8 @@ class GraphRun(BaseRun):
                 self.entry["layers_left_out"] += 1
                 continue
             for tensor, value in zip(there, values):
-                self.keep_tensor(graph, tensor, value)
+                if self.options.tensor or not drowned(value):
+                    self.keep_tensor(graph, tensor, value)
 
     def keep_tensor(self, graph, tensor, value):
         """Stores one value of a graph's tensor as a layer call."""

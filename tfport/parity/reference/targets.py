@@ -58,6 +58,7 @@ def load_target(path, name):
     finally:
         _LOADED.update(set(sys.modules) - before)
         _FOLDERS.update(above.used)
+    parse_flags()
     found = module
     for part in name.split("."):
         if not hasattr(found, part):
@@ -72,10 +73,10 @@ def _import_file(path):
     folder, stem = os.path.dirname(path), os.path.splitext(os.path.basename(path))[0]
     with open(path, "rb") as f:
         tree = ast.parse(f.read(), path)
-    relative = any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
-    if relative:  # part of a package: import it by its dotted name
+    level = max([node.level or 0 for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)] or [0])
+    if level:  # part of a package, with or without an __init__.py: import it by its dotted name
         parts = [stem]
-        while os.path.isfile(os.path.join(folder, "__init__.py")):
+        while os.path.isfile(os.path.join(folder, "__init__.py")) or len(parts) <= level:
             parts.insert(0, os.path.basename(folder))
             folder = os.path.dirname(folder)
         sys.path.insert(0, folder)
@@ -88,6 +89,22 @@ def _import_file(path):
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def parse_flags():
+    """Gives absl's flags their defaults, as running the program without arguments does."""
+    flags = getattr(sys.modules.get("absl.flags"), "FLAGS", None)
+    if flags is not None and not flags.is_parsed():
+        try:
+            flags(sys.argv[:1], known_only=True)
+        except Exception as error:  # a flag that must be given; the program tells if it reads it
+            sys.stderr.write("flags were not parsed: %s\n" % error)
+
+
+def alone(path):
+    """What a program sees of its process: its own name for an argument, and no window to draw in."""
+    sys.argv[:] = [path]
+    os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 _LOADED = set()  # type: set  # names of the modules that load_target imported
@@ -108,6 +125,9 @@ def describe(error, path=""):
     """`ValueError: bad shape (model.py:12)`: an exception in one line, with the user's own line."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()  # Keras prints in bold
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and lines[0].startswith("Graph execution error"):  # TensorFlow 2 tells the cause after the node
+        at = [i for i, line in enumerate(lines) if line.startswith("Node:")]
+        lines = (lines[at[0] + 1 :] or lines) if at else lines
     text = re.sub(r"\{\{.*?\}\} ?", "", lines[0]) if lines else ""
     if len(lines) > 1 and (text.endswith(":") or text.startswith("Exception encountered when calling")):
         text += " " + re.sub(r"\{\{.*?\}\} ?", "", lines[1])  # Keras tells the cause in the second line
@@ -121,6 +141,11 @@ def describe(error, path=""):
         own = [f for p, f in files if os.path.dirname(p) == beside and p != os.path.abspath(__file__)]
         if own:
             place = " (%s:%d)" % (os.path.basename(own[-1].filename), own[-1].lineno)
+    if "not compatible with eager execution" in text:
+        text += " The program builds a graph: begin it with tf.compat.v1.disable_v2_behavior()"
+    if isinstance(error, SystemExit):
+        told = "the program ended itself (sys.exit, or arguments that it needs): name a function that does not, and put"
+        text += ": %s the rest under if __name__ == '__main__'" % told
     return "%s: %s%s" % (type(error).__name__, text[:300], place)
 
 

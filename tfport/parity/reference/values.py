@@ -94,6 +94,13 @@ def flatten_pairs(x, name):
     return [(key, x if key == name else None, value) for key, value in flatten(x, name).items()]
 
 
+def owners_of(x, name="output"):
+    """The leaves of a nested structure by the names that `flatten` gives them."""
+    owners = collections.OrderedDict()
+    _owners(x, name, owners)
+    return owners
+
+
 def _owners(x, name, owners):
     if _is_mapping(x):
         for key, part in x.items():

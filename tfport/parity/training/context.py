@@ -43,6 +43,8 @@ class Context:
     parameters: Callable[[Any], Sequence[str]]
     concerns: Callable[[Mapping[str, Any], tuple[str, ...]], bool]
     where: tuple[str, ...] = ()
+    map: str | None = None
+    renamed: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
     orders: list[tuple[int, ...]] = dataclasses.field(default_factory=list)
     load: Callable[[torch.nn.Module, Any], list[str]] | None = None
@@ -170,7 +172,7 @@ class Context:
             if self.load is not None and holder is not None:
                 loaded = self.load(holder, source)
             else:
-                report = load_weights(holder, source, record=told, name=self.model)
+                report = load_weights(holder, source, record=told, name=self.model, map=self.map)
                 loaded = [row.target for row in report.loaded]
         except WeightsError as error:
             said = "; ".join((str(error).splitlines()[0], *error.problems[:3]))
@@ -221,7 +223,8 @@ class Context:
         arranged, orders = self.arrange(called, self.where, tensors)
         self.orders = orders
         names = [told["name"] for told in self.entry["inputs"]]
-        named = {n: t for n, t in zip(names, arranged, strict=False) if n}
+        pairs = [(self.renamed.get(n, n), t) for n, t in zip(names, arranged, strict=False) if n]
+        named = {n: t for n, t in pairs if n}
         plain = [t for i, t in enumerate(arranged) if i >= len(names) or not names[i]]
         own = self.parameters(called)
         how = self.entry.get("pass_inputs")
