@@ -104,7 +104,7 @@ def attribute_paths(layers: Mapping[str, Call]) -> dict[str, str]:
     """Attribute path -> layer name; inside a layer whose own attribute is not told, the parent's path and name."""
     found: dict[str, str] = {}
     for name, call in layers.items():
-        told = call.attribute
+        told = call.attribute or call.place
         if told is None:
             outer, _, last = name.rpartition("/")
             above = layers.get(outer)

@@ -43,6 +43,8 @@ class Call:
     """Key of the value before the activation."""
     behind: Sequence[str] = ()
     """Tensor keys of the nearest recorded calls behind inputs that were not kept (of a graph's tensors)."""
+    place: str | None = None
+    """Attributes, and below a Sequential the names of its layers: `encoder/block_3/conv`."""
 
     @property
     def label(self) -> str:
@@ -149,6 +151,7 @@ def read_calls(
                 [home(k) for k in layer["tensors"] if k in values],
                 before,
                 [home(k) for k in layer.get("behind") or () if k in values],
+                layer.get("place"),
             )
         )
     near = {key: [home(k) for k in keys if k in values] for key, keys in (behind or {}).items()}

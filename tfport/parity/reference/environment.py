@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 
+from tfport.parity.reference.constants import in_full
 from tfport.parity.reference.doubles import places_of
 from tfport.parity.reference.errors import CaptureError
 
@@ -42,12 +43,6 @@ def seed_all(tf, seed):
     np.random.seed(seed)
     getattr(tf.random, "set_seed", None) and tf.random.set_seed(seed)
     tf.compat.v1.set_random_seed(seed)
-
-
-def in_full(x):
-    """A number that was rounded to float32, as it was written: 0.009999999776482582 -> 0.01; any other as it is."""
-    x = float(x)
-    return float(str(np.float32(x))) if float(np.float32(x)) == x else x
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfport.parity.reference.errors import CaptureError
-from tfport.parity.reference.graphs_constants import in_full
+from tfport.parity.reference.constants import in_full
 
 
 class Doubled:

@@ -57,7 +57,7 @@ class Record:
                 result = call(*args, **kwargs)
         finally:
             self.inside -= recurrent
-        name, attribute = self.paths.get(id(layer), (layer.name, None))
+        name, attribute, place = self.paths.get(id(layer), (layer.name, None, None))
         time = self.times[name]
         self.times[name] += 1
         self.calls += 1
@@ -75,7 +75,7 @@ class Record:
             self.keep(leaf, tensor, value)
         activation = getattr(layer, "activation", None)
         entry = collections.OrderedDict([("name", name), ("class", type(layer).__name__)])
-        entry["attribute"], entry["call"] = attribute, time
+        entry["attribute"], entry["place"], entry["call"] = attribute, place, time
         entry["config"] = plain_config(layer)
         entry["activation"] = getattr(activation, "__name__", None) or getattr(activation, "name", None)
         parts = []
@@ -93,7 +93,7 @@ class Record:
         With `before`, what the activation is given, the last of the values is its. `keys` maps the names of tensors
         to their keys; those of this layer's outputs are added to it.
         """
-        name, attribute = self.paths.get(id(layer), (layer.name, None))
+        name, attribute, place = self.paths.get(id(layer), (layer.name, None, None))
         time = self.times[name]
         self.times[name] += 1
         self.calls += 1
@@ -110,7 +110,8 @@ class Record:
             keys[before.name] = key + ":before"
         activation = getattr(getattr(layer, "activation", None), "__name__", None)
         self.layers.append(collections.OrderedDict([
-            ("name", name), ("class", type(layer).__name__), ("attribute", attribute), ("call", time),
+            ("name", name), ("class", type(layer).__name__), ("attribute", attribute), ("place", place),
+            ("call", time),
             ("config", plain_config(layer)), ("activation", activation), ("structure", list(range(len(inputs)))),
             ("inputs", [keys.get(t.name) for t in inputs]), ("arguments", {}), ("tensors", names),
             ("before_activation", None if before is None else keys[before.name]),

@@ -30,14 +30,15 @@ def snake_case(name):
 
 
 def layer_paths(model):
-    """Names each layer in two ways: id(layer) -> (`outer/inner` by Keras name, attribute path or None).
+    """Names each layer: id(layer) -> (`outer/inner` by Keras name, attribute path or None, place or None).
 
     The attribute path is the one in a `.weights.h5` file: `encoder/blocks/dense_1` is the second Dense of
-    the list `blocks` of the attribute `encoder`.
+    the list `blocks` of the attribute `encoder`. What a Sequential or functional model under an attribute holds has no
+    attribute; its place has the layers' names there: `encoder/block_3/conv` is what `block_3` of that model calls conv.
     """
     paths = {}
 
-    def visit(owner, names, attributes):
+    def visit(owner, names, attributes, place):
         held = {}
         for key, value in vars(owner).items():
             if key.startswith("_"):
@@ -57,12 +58,17 @@ def layer_paths(model):
         for layer in own:
             if not is_keras(layer) or id(layer) in paths:
                 continue
-            attribute = held.get(id(layer))
-            attribute = None if attribute is None or attributes is None else attributes + [attribute]
-            paths[id(layer)] = ("/".join(names + [layer.name]), "/".join(attribute) if attribute else None)
-            visit(layer, names + [layer.name], attribute)
+            own_name = held.get(id(layer))
+            attribute = None if own_name is None or attributes is None else attributes + [own_name]
+            inside = attribute or (place + [own_name or layer.name] if place else None)
+            paths[id(layer)] = (
+                "/".join(names + [layer.name]),
+                "/".join(attribute) if attribute else None,
+                "/".join(inside) if inside else None,
+            )
+            visit(layer, names + [layer.name], attribute, inside)
 
-    visit(model, [], [])
+    visit(model, [], [], None)
     return paths
 
 

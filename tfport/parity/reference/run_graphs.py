@@ -118,6 +118,7 @@ class GraphRun(BaseRun):
 
     def keep_tensors(self, graph, session, tensors, feeds, rename=lambda name: name):
         """Evaluates tensors of a graph, no more at a time than fit into memory, and stores them as layers."""
+        hidden = []
         for group in graph.groups(tensors):
             there = [t for t in group if has_tensor(session.graph, rename(t.name))]
             try:
@@ -137,6 +138,13 @@ class GraphRun(BaseRun):
             for tensor, value in zip(there, values):
                 if self.options.tensor or not drowned(value):
                     self.keep_tensor(graph, tensor, value)
+                else:
+                    hidden.append(tensor.name)
+        if hidden:
+            self.notes.append(
+                "steps of the graph that are not recorded, since a constant as of a mask hides their other values"
+                " (--tensor NAME records one): %d (%s)" % (len(hidden), ", ".join(hidden[:3]))
+            )
 
     def keep_tensor(self, graph, tensor, value):
         """Stores one value of a graph's tensor as a layer call."""

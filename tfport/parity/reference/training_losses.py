@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from tfport.parity.reference.environment import in_full
+from tfport.parity.reference.constants import in_full
 from tfport.parity.reference.errors import CaptureError, UsageError
 from tfport.parity.reference.keras_layers import snake_case
 from tfport.parity.reference.targets import binds, required

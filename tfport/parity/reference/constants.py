@@ -1,4 +1,4 @@
-"""Graphs: the numbers that a program wrote, where its graph holds them rounded to float32."""
+"""The numbers that a program wrote, where TensorFlow or Keras holds them rounded to float32."""
 
 import numpy as np
 
@@ -16,12 +16,14 @@ def computed():
 
 
 def in_full(value):
-    """The number that a program wrote where its graph holds a float32: 1e-05 and not 9.99999974738e-06.
+    """The number that a program wrote where what holds it is a float32: 1e-05 and not 9.99999974738e-06.
 
     It is the decimal of at most six digits, or a fraction, root or constant, that rounds to the float32; another
-    number stays as it is. What is taken is no further from the float32 than its own rounding.
+    number, and one that is no float32, stays as it is. What is taken is no further from the float32 than its own rounding.
     """
     short = np.float32(value)
+    if float(short) != float(value):
+        return float(value)
     if not np.isfinite(short) or short == 0:
         return float(short)
     text = "%.5e" % short
