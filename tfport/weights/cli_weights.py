@@ -24,6 +24,13 @@ __all__ = ["weights"]
     help="The torch module to fill: a class, a builder or an instance. Imports FILE.",
 )
 @click.option(
+    "--input",
+    multiple=True,
+    metavar="SHAPE",
+    help="Call the module once on zeros of this shape (1x224x224x3, 4x10:int64) before it is filled, for layers that have "
+    "no weights until then; once for each input.",
+)
+@click.option(
     "--record", type=click.Path(), help="The conversion's record, where it does not lie beside FILE."
 )
 @click.option(

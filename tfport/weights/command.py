@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import gc
-import importlib.util
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any
 
-from tfport.programs import look_above
 from tfport.weights.checkpoint import Checkpoint, Entry
 from tfport.weights.choosing import changed, chosen, size_in_bytes
 from tfport.weights.detect import read_checkpoint
 from tfport.weights.errors import WeightsError
+from tfport.weights.module_file import build
 from tfport.weights.progress import bar
 from tfport.weights.report import Report
 from tfport.weights.writers import ENDINGS, Tensor, Writing, write
@@ -45,6 +42,7 @@ class Options:
 
     output: str | None = None
     module: str | None = None
+    input: tuple[str, ...] = ()
     listing: bool = False
     record: str | None = None
     strict: bool = True
@@ -76,8 +74,8 @@ def run(path: str, **options: Any) -> Outcome:
     """The command's logic; ``options`` are the fields of `Options`. WeightsError says what is wrong.
 
     ``module`` is ``FILE.py:NAME``, a class or builder without arguments, or an instance; that file is then
-    imported. With it the output is the module's state_dict; without it the tensors keep TensorFlow's names
-    and layouts.
+    imported; ``input`` are the shapes of an example that it is called on. With it the output is the module's
+    state_dict; without it the tensors keep TensorFlow's names and layouts.
     """
     given = Options(**options)
     if given.output is not None:
@@ -86,7 +84,7 @@ def run(path: str, **options: Any) -> Outcome:
         raise WeightsError("--dtype and --shard-size change what is written: name a file with -o")
     _check_together(given)
     if given.module is None:
-        wrong = [n for n in ("map", "write_map", "ema", "optimizer", "record") if getattr(given, n)]
+        wrong = [n for n in ("map", "write_map", "ema", "optimizer", "record", "input") if getattr(given, n)]
         if wrong:
             raise WeightsError(f"{_option(wrong[0])} is about a module: name it with --module FILE.py:NAME")
         checkpoint = read_checkpoint(path)
@@ -231,7 +229,7 @@ def _converted(path: str, given: Options) -> Outcome:
             return streamed
     from tfport.weights.loading import load_weights
 
-    target, name, beside = build(given.module)
+    target, name, beside = build(given.module, given.input)
     record = given.record or beside
     report = load_weights(
         target, path, strict=given.strict, record=record, name=name, map=given.map, ema=given.ema
@@ -265,7 +263,7 @@ def _streamed(path: str, given: Options) -> Outcome | None:
     from tfport.weights.streaming import state_tensors
 
     assert given.module is not None
-    made = build(given.module, meta=True)
+    made = build(given.module, given.input, meta=True)
     if made is None:
         return None
     target, name, beside = made
@@ -286,7 +284,7 @@ def _mapped(path: str, given: Options) -> Outcome:
     from tfport.weights.mapping import propose_map
 
     assert given.module is not None and given.write_map is not None
-    target, name, beside = build(given.module)
+    target, name, beside = build(given.module, given.input)
     record = given.record or beside
     matched, still = propose_map(
         given.write_map, target, read_checkpoint(path), record=record, name=name, map=given.map
@@ -311,77 +309,3 @@ def array_of(tensor: Any) -> Any:
 
     flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return flat.view(dtype_of(_dtype(tensor))).reshape(tuple(tensor.shape))
-
-
-@overload
-def build(module: str) -> tuple[Any, str, str | None]: ...
-@overload
-def build(module: str, meta: bool) -> tuple[Any, str, str | None] | None: ...
-def build(module: str, meta: bool = False) -> tuple[Any, str, str | None] | None:
-    """Import ``FILE.py:NAME`` and make the module; returns it, the name its record has, and the record beside
-    the file. On torch's meta device (``meta``) it has shapes and no values; None where it cannot be made so.
-    """
-    file, _, name = module.rpartition(":")
-    if not file or not name.isidentifier():
-        raise WeightsError(
-            f"--module {module}: write FILE.py:NAME, a class, a builder without arguments or an instance"
-        )
-    if not os.path.isfile(file):
-        raise WeightsError(f"--module {module}: {file}: no such file")
-    import torch
-    from torch import nn
-
-    found = _found(module, file, name)
-    if isinstance(found, nn.Module):
-        if meta:
-            return None
-        target = found
-    else:
-        try:
-            with torch.device("meta") if meta else contextlib.nullcontext():
-                target = found()
-        except Exception as error:  # whatever the user's code raises: said in one line, with its type
-            if meta:
-                return None
-            raise WeightsError(f"--module {module}: {type(error).__name__}: {error}") from error
-    if not isinstance(target, nn.Module):
-        raise WeightsError(f"--module {module}: {name} gives a {type(target).__name__}, not a torch module")
-    from tfport.weights.record import tells_of_models
-
-    beside = os.path.splitext(file)[0] + ".tfport.json"
-    if getattr(target, "tfport_record", None) is not None or not tells_of_models(beside):
-        return target, type(target).__name__, None
-    return target, _recorded(beside, (type(target).__name__, name)), beside
-
-
-@functools.lru_cache(maxsize=4)
-def _found(module: str, file: str, name: str) -> Any:
-    """What a file binds a name to; the file is imported once."""
-    stem = os.path.splitext(os.path.basename(file))[0]
-    if stem in sys.modules:  # another module's name: its file and its record would be taken for this one's
-        stem = f"{stem} of {os.path.abspath(file)}"
-    spec = importlib.util.spec_from_file_location(stem, os.path.abspath(file))
-    if spec is None or spec.loader is None:
-        raise WeightsError(f"--module {module}: {file} is no Python file")
-    loaded = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
-    look_above(file)
-    sys.modules[stem] = loaded
-    try:
-        spec.loader.exec_module(loaded)
-    except Exception as error:  # whatever the user's code raises: said in one line, with its type
-        raise WeightsError(f"--module {module}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(os.path.dirname(os.path.abspath(file)))
-    if not hasattr(loaded, name):
-        raise WeightsError(f"--module {module}: {file} defines no {name}")
-    return getattr(loaded, name)
-
-
-def _recorded(path: str, names: tuple[str, ...]) -> str:
-    """The first of the names that the record knows: the class's, then the builder's."""
-    from tfport.weights.record import load_record
-
-    data = load_record(path)
-    models = data.get("models") if isinstance(data, dict) else None
-    return next((name for name in names if isinstance(models, dict) and name in models), names[0])

@@ -95,8 +95,8 @@ def fit(
             by_hand += "; settle it by hand: --write-map FILE.toml, then --map FILE.toml"
         if any(getattr(part, "built", True) is False for part in module.modules()):  # compat.keras
             by_hand += (
-                "; it has layers without weights before their first call: call it once on an example, or name a"
-                " function that does and returns it"
+                "; it has layers without weights before their first call: call it once on an example (tfport weights:"
+                " --input 1x224x224x3, in the order that the module takes)"
             )
         raise WeightsError(
             f"{checkpoint.path} does not fit {found.model} (record: {found.origin});"

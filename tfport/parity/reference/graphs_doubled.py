@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.constants import in_full
+from tfport.parity.reference.errors import CaptureError
 
 
 class Doubled:
