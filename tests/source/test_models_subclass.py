@@ -230,21 +230,24 @@ class Net(tf.keras.Model):
 """
 
 
-def test_a_class_that_cannot_be_followed_stays_keras_with_all_that_it_holds(tmp_path):
-    ours, made = convert(HELD, tmp_path, "held")
-    assert (
-        "class Net(compat.keras.Model):" in made.code
-        and "class Block(compat.keras.layers.Layer):" in made.code
-    )
-    theirs_path = tmp_path / "held.py"
-    theirs_path.write_text(HELD)
-    reference, x = load(theirs_path, "held").Net(), images(2, 9, 8, 3)
+def carried(text, folder, *shape):
+    """Keras' Net, the converted one with its weights, an input, and the converted text."""
+    ours, made = convert(text, folder, "held")
+    path = folder / "held.py"
+    path.write_text(text)
+    reference, x = load(path, "held").Net(), images(*shape)
     reference(x)
     randomise(reference)
-    reference.save_weights(tmp_path / "m.weights.h5")
+    reference.save_weights(folder / "m.weights.h5")
     model = ours.Net()
     model(torch.as_tensor(x))
-    tfport.load_weights(model, tmp_path / "m.weights.h5")
+    tfport.load_weights(model, folder / "m.weights.h5")
+    return reference, model.eval(), x, made.code
+
+
+def test_a_class_that_cannot_be_followed_stays_keras_with_all_that_it_holds(tmp_path):
+    reference, model, x, code = carried(HELD, tmp_path, 2, 9, 8, 3)
+    assert "class Net(compat.keras.Model):" in code and "class Block(compat.keras.layers.Layer):" in code
     agree(reference(x), model(torch.as_tensor(x)), [""])
     agree(reference(x), compat.keras.call(model, x), [""])
 
@@ -309,18 +312,8 @@ class Net(tf.keras.Model):
 
 def test_a_class_that_holds_what_a_function_made_computes_what_keras_computes(tmp_path):
     """A Sequential takes NCHW, and the conversion cannot know that the attribute is one: the class stays Keras'."""
-    ours, made = convert(HELD_BY_FUNCTION, tmp_path, "made")
-    assert "class Net(compat.keras.Model):" in made.code
-    path = tmp_path / "made.py"
-    path.write_text(HELD_BY_FUNCTION)
-    reference, x = load(path, "made").Net(), images(2, 16, 19, 3)
-    reference(x)
-    randomise(reference)
-    reference.save_weights(tmp_path / "m.weights.h5")
-    model = ours.Net()
-    model(torch.as_tensor(x))
-    tfport.load_weights(model, tmp_path / "m.weights.h5")
-    model.eval()
+    reference, model, x, code = carried(HELD_BY_FUNCTION, tmp_path, 2, 16, 19, 3)
+    assert "class Net(compat.keras.Model):" in code
     agree(reference(x), model(torch.as_tensor(x)), [""])
 
 
