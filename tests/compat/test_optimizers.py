@@ -45,9 +45,28 @@ def movement_error(start, reference, candidate):
     return value, moved
 
 
+def rounding(run, start, grads, reference):
+    """What float32 does in Ftrl, which subtracts roots that are nearly equal: three times as far as the reference in
+    float32 is from itself in float64, at least `LIMIT`. Which way a last digit falls depends on the processor.
+    """
+    exact = run([s.astype("float64") for s in start],
+                [[None if g is None else g.astype("float64") for g in step] for step in grads])  # fmt: skip
+    return max(LIMIT["float32"], 3 * movement_error(start, exact, reference)[0])
+
+
 def run_keras(optimizer, start, grads):
     variables = [tf.Variable(s) for s in start]
     optimizer.build(variables)
+    for step in grads:
+        optimizer.apply_gradients(
+            [(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)]
+        )
+    return [v.numpy() for v in variables]
+
+
+def run_old(optimizer, start, grads):
+    """TensorFlow 1's optimizers, and Keras' that take their variables with the first gradients."""
+    variables = [tf.Variable(s) for s in start]
     for step in grads:
         optimizer.apply_gradients(
             [(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)]
@@ -95,13 +114,18 @@ CASES = [
 )
 def test_twenty_steps_equal_keras(name, options, dtype):
     start, grads = problem(dtype)
-    reference = run_keras(getattr(tf.keras.optimizers, name)(**options), start, grads)
+
+    def run_theirs(start, grads):
+        return run_keras(getattr(tf.keras.optimizers, name)(**options), start, grads)
+
+    reference = run_theirs(start, grads)
     value, moved = movement_error(start, reference, run_ours(getattr(ours, name)(**options), start, grads))
     if os.environ.get("TFPORT_FIGURES"):
         print(f"FIG {name} {options} {dtype} value {value:.1e} moved {moved:.1e}")
-    assert value <= (
-        1e-10 if dtype == "float64" and name == "Ftrl" else LIMIT[dtype]
-    )  # Ftrl subtracts near equals
+    limit = LIMIT[dtype]
+    if name == "Ftrl":
+        limit = 1e-10 if dtype == "float64" else rounding(run_theirs, start, grads, reference)
+    assert value <= limit
 
 
 V1_CASES = [
@@ -125,17 +149,18 @@ V1_CASES = [
 )
 def test_twenty_steps_equal_tensorflow_1(name, options, dtype):
     start, grads = problem(dtype)
-    variables = [tf.Variable(s) for s in start]
-    optimizer = getattr(tf.compat.v1.train, name)(**options)
-    for step in grads:
-        optimizer.apply_gradients(
-            [(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)]
-        )
-    reference = [v.numpy() for v in variables]
+
+    def run_theirs(start, grads):
+        return run_old(getattr(tf.compat.v1.train, name)(**options), start, grads)
+
+    reference = run_theirs(start, grads)
     value, moved = movement_error(start, reference, run_ours(getattr(v1, name)(**options), start, grads))
     if os.environ.get("TFPORT_FIGURES"):
         print(f"FIG {name} {options} {dtype} value {value:.1e} moved {moved:.1e}")
-    assert value <= (1e-10 if dtype == "float64" and name == "FtrlOptimizer" else LIMIT[dtype])
+    limit = LIMIT[dtype]
+    if name == "FtrlOptimizer":
+        limit = 1e-10 if dtype == "float64" else rounding(run_theirs, start, grads, reference)
+    assert value <= limit
 
 
 LEGACY_CASES = [
@@ -154,19 +179,16 @@ LEGACY_CASES = [
 def test_twenty_steps_equal_keras_2(name, options):
     keras_2 = pytest.importorskip("tf_keras")
     start, grads = problem("float32")
-    variables = [tf.Variable(s) for s in start]
-    optimizer = getattr(keras_2.optimizers.legacy, name)(**options)
-    for step in grads:
-        optimizer.apply_gradients(
-            [(None if g is None else tf.constant(g), v) for g, v in zip(step, variables)]
-        )
+
+    def run_theirs(start, grads):
+        return run_old(getattr(keras_2.optimizers.legacy, name)(**options), start, grads)
+
+    reference = run_theirs(start, grads)
     mine = getattr(ours, f"Legacy{name}", None) or getattr(ours, name)
-    value, moved = movement_error(
-        start, [v.numpy() for v in variables], run_ours(mine(**options), start, grads)
-    )
+    value, moved = movement_error(start, reference, run_ours(mine(**options), start, grads))
     if os.environ.get("TFPORT_FIGURES"):
         print(f"FIG legacy {name} {options} value {value:.1e} moved {moved:.1e}")
-    assert value <= LIMIT["float32"]
+    assert value <= (rounding(run_theirs, start, grads, reference) if name == "Ftrl" else LIMIT["float32"])
 
 
 SCHEDULES = [

@@ -309,7 +309,10 @@ def test_a_port_that_ends_the_process_is_no_agreement(goldens, tmp_path):
     """Exit status 0 of the process in which the port runs says nothing about the port."""
     for text, said in (
         ("import os\n\n\ndef build():\n    os._exit(0)\n", "ended the process before anything was compared"),
-        ("import sys\n\n\ndef build():\n    sys.exit(0)\n", "the candidate raised SystemExit: 0 (port.py:5)"),
+        (
+            "import sys\n\n\ndef build():\n    sys.exit(0)\n",
+            "the candidate raised SystemExit: 0: the program ended itself",
+        ),
     ):
         (tmp_path / "port.py").write_text(text)
         code, out, err = tfport("verify", goldens["cnn"], f"{tmp_path / 'port.py'}:build")
@@ -353,7 +356,7 @@ def test_a_reference_that_raises(tmp_path):
     cases = {
         f"{path}:on_call": (["--input", "2x2"], "ValueError: the first line (raising.py:8)"),
         f"{path}:on_build": ([], "KeyError: 'kernel' (raising.py:12)"),
-        f"{path}:stops": ([], "SystemExit: no data set (raising.py:16)"),
+        f"{path}:stops": ([], "SystemExit: no data set: the program ended itself"),
         f"{path}:empty_message": ([], "RuntimeError"),
         f"{path}:Builds": (["--input", "2x2"], "(raising.py:25)"),
         f"{tmp_path / 'broken.py'}:f": ([], "broken.py cannot be imported: AttributeError"),

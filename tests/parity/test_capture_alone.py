@@ -28,7 +28,7 @@ LATER = {
 
 TENSORFLOW_1_15 = {
     "GradientTape.gradient", "Graph.__init__", "IndexedSlices", "Module", "SparseTensor", "Tensor", "TensorShape",
-    "TensorSpec", "Variable", "__version__", "add_n", "as_dtype", "clip_by_value", "compat.v1.GraphDef",
+    "TensorSpec", "Variable", "__version__", "add", "add_n", "as_dtype", "clip_by_value", "compat.v1.GraphDef",
     "compat.v1.InteractiveSession", "compat.v1.NodeDef", "compat.v1.Session", "compat.v1.Session.run",
     "compat.v1.get_default_graph", "compat.v1.global_variables", "compat.v1.global_variables_initializer",
     "compat.v1.graph_util.convert_variables_to_constants", "compat.v1.keras.backend.get_session",
@@ -44,6 +44,7 @@ TENSORFLOW_1_15 = {
     "float64", "string", "losses", "abs", "exp", "is_tensor", "equal", "group", "no_op", "identity", "gradients",
     "Operation", "Graph.is_fetchable", "compat.v1.GraphKeys.TABLE_INITIALIZERS", "compat.v1.local_variables",
     "compat.v1.trainable_variables", "train.load_checkpoint", "compat.v1.gradients", "compat.v1.placeholder", "compat.v1.train.Optimizer", "math.erf", "tanh", "where",
+    "einsum", "pad", "tensordot",
 }  # fmt: skip
 """Names that TensorFlow 1.15 has, under `tf.`, among which the capture may choose."""
 

@@ -84,6 +84,15 @@ def test_what_a_killed_capture_left_is_cleared_away(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"g", ".tfport-12-b"}
 
 
+@pytest.fixture
+def hears_interrupts():
+    """A shell's background job, as a CI may be, ignores SIGINT, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_interrupts")
 @pytest.mark.parametrize("deaf", [False, True], ids=["ends by itself", "must be killed"])
 def test_an_interrupt_ends_the_other_process(deaf, monkeypatch):
     monkeypatch.setattr(processes, "GRACE", 0.3)
@@ -126,6 +135,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["model.py"]
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_control_c_is_no_disagreement(tmp_path):
     """Exit status 130 and one line; nothing is left, in the folder or running."""
     program = tmp_path / "python"

@@ -52,7 +52,8 @@ def folder(tmp_path):
         runs.append(
             {"dtype": dtype, "kind": "module", "tensors": f"{dtype}.safetensors", "pass_inputs": "arguments", "notes": [],
              "inputs": [{"name": None, "tensor": "inputs/0"}], "outputs": ["output"], "layers": golden.layers,
-             "weights": {"kind": "variables", "file": f"{dtype}.weights.safetensors"}, "wander": {}, "depth": {}}
+             "weights": {"kind": "variables", "file": f"{dtype}.weights.safetensors"}, "wander": {}, "depth": {}, "gradients": None,
+             "training": None}
         )  # fmt: skip
     manifest = {"format": "tfport golden", "version": MANIFEST_VERSION, "target": "net.py:Net", "seed": 0,
                 "source_sha256": "", "call_args": "", "runs": runs, "versions": {}}  # fmt: skip

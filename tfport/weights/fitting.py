@@ -55,7 +55,6 @@ def pair(
     module: Any, checkpoint: Checkpoint, *, record: Any = None, name: str | None = None, map: Any = None
 ) -> tuple[Record, dict[str, Held], Matching]:
     """What goes where, whether all of it fits or not: by a map, by the record, or by what the module tells."""
-    module = _unwrapped(module)
     targets = _targets(module)
     if map is not None:
         told = read_map(map)
@@ -132,19 +131,6 @@ def _record(module: Any, record: Any, name: str | None) -> Record | None:
     if record is not None:
         return parse_record(record, wanted, "the record given")
     return find_record(module, name)
-
-
-def _unwrapped(module: Any) -> Any:
-    """The module inside what torch.compile, DataParallel and DistributedDataParallel make of it."""
-    from torch import nn
-
-    while True:
-        if isinstance(getattr(module, "_orig_mod", None), nn.Module):
-            module = module._orig_mod
-        elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            module = module.module
-        else:
-            return module
 
 
 def _targets(module: Any) -> dict[str, Held]:

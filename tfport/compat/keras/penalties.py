@@ -68,7 +68,7 @@ def collected(module: nn.Module) -> list[torch.Tensor]:
     """
     from tfport.compat.keras.layer import Layer, RuleLayer
 
-    layers = [part for part in module.modules() if isinstance(part, Layer)]
+    layers = list(_layers(module, Layer))
     found: list[torch.Tensor] = [term for layer in layers for term in layer.__dict__.get(KEPT, ())]
     for layer in layers:
         arguments = getattr(layer, "arguments", {}) if isinstance(layer, RuleLayer) else {}
@@ -80,6 +80,20 @@ def collected(module: nn.Module) -> list[torch.Tensor]:
         if isinstance(layer, RuleLayer) and layer.module is not None and layer.rule.weights:
             found += _of_rule(layer, layer.module)
     return found
+
+
+def _layers(module: nn.Module, kind: type[Any]) -> Iterator[Any]:
+    """The compat layers in a module, each once: modules, and of a recorded model the layers that it was described with."""
+    seen: set[int] = set()
+    pending = [module]
+    while pending:
+        part = pending.pop(0)
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, kind):
+            yield part
+        pending = [*part.__dict__.get("layer_order", ()), *part.children(), *pending]
 
 
 def _own(layer: Any) -> Iterator[torch.Tensor]:
