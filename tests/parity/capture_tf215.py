@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+import tfport
 from tests.parity.conftest import DRIVER, PROGRAMS, replayed
 from tfport.parity import bundle
 from tfport.parity.golden import read_golden
@@ -30,6 +31,17 @@ def build():
     y = L.BatchNormalization(name="bn")(y)
     y = inner(L.GlobalAveragePooling2D(name="pool")(y))
     return tf.keras.Model(x, L.Dense(3, activation="softmax", name="head")(inner(y)))
+"""
+
+OPERATIONS = """
+import tensorflow as tf
+
+
+def build():
+    h = image = tf.keras.Input((8, 8, 3))
+    h = tf.pad(h, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
+    h = tf.nn.leaky_relu(tf.keras.layers.Conv2D(4, 3, name="conv")(h), alpha=0.3)
+    return tf.keras.Model(image, tf.reduce_mean(h, axis=[1, 2]) * 2.0)
 """
 
 EAGER = {
@@ -108,3 +120,14 @@ def test_layers_are_recorded_eagerly_and_in_graphs(root):
     head = next(layer for layer in entry["layers"] if layer["name"] == "head")
     assert head["inputs"] == ["layers/inner#1"] and head["before_activation"] == "layers/head:before"
     assert entry["weights"]["file"].endswith(".h5")
+
+
+def test_functions_of_tensorflow_between_layers_keep_what_they_do(tmp_path):
+    """Keras 2 makes layers of them that hold a `call` of their own, which is watched more than once."""
+    (tmp_path / "ops.py").write_text(OPERATIONS)
+    (tmp_path / "ops_torch.py").write_text(tfport.convert_source(OPERATIONS).code)
+    assert capture_there([[f"{tmp_path}/ops.py:build", "--input", "2x8x8x3", "-o", tmp_path / "g"]]) == [
+        (0, "")
+    ]
+    (part,) = replayed(tmp_path / "g", f"{tmp_path}/ops_torch.py:build", tmp_path / "out", ["float32"])
+    assert part.ok and len(part.layers) == 5 and not part.comparison.reason, part

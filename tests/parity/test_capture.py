@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.parity.conftest import PROGRAMS, capture_many, replayed
 from tfport.parity.golden import read_golden
 from tfport.parity.reference.errors import CaptureError
 from tfport.parity.reference.inputs import make_inputs, spec_of_model
+from tfport.parity.reference.run import Run
 from tfport.parity.reference.store import write_tensors
 from tfport.parity.reference.values import flatten
 
@@ -251,3 +253,17 @@ def test_the_shape_that_keras_knows_is_taken():
     Known.layers, Known.input_shape = (), (None, None, None, 3)
     with pytest.raises(CaptureError, match=r"free sizes: pass --input 2x64x64x3:float32"):
         spec_of_model(Known())
+
+
+@pytest.mark.parametrize(
+    "function, arguments, inputs, takes",
+    [
+        (lambda x: x, [], ["2x3"], True), (lambda x: x, [], [], False), (lambda x, n: x, [3], ["2x3"], True),
+        (lambda scale: scale, [2], ["2x3"], False), (lambda scale, width=8: scale, [2, 4], ["2x3"], False),
+        (lambda scale, width=8: scale, [2], ["2x3"], True), (lambda n, ids: n, [2], ["ids=2x3:int32<5"], True),
+        (lambda n: n, [2], ["ids=2x3:int32<5"], False),
+    ],
+)  # fmt: skip
+def test_a_function_without_room_for_the_inputs_is_a_builder(function, arguments, inputs, takes):
+    run = SimpleNamespace(options=SimpleNamespace(input=inputs))
+    assert Run.takes_inputs(run, function, arguments, {}) is takes

@@ -7,7 +7,7 @@ import pytest
 
 from tests.parity.conftest import PROGRAMS, capture_many
 from tfport.parity.golden import read_golden, read_tensors
-from tfport.parity.reference.keras_calls import LAYER_BUDGET
+from tfport.parity.reference.keras_calls import LAYER_BUDGET, Watch
 from tfport.parity.reference.store import Store, write_tensors
 from tfport.parity.reference.values import Value, as_value, flatten
 
@@ -330,3 +330,18 @@ def test_programs_of_the_other_tests_are_calibrated_whole(tmp_path):
         entry, tensors = run_of(tmp_path / name)
         floating = {n for n, v in tensors.items() if v.array.dtype.kind == "f"}
         assert set(entry["wander"]) == floating and len(floating) > 8 and entry["notes"] == []
+
+
+def test_a_layer_that_holds_its_own_call_has_it_back():
+    """Keras 2 makes such layers of TensorFlow's functions; the class's `call` returns its input."""
+
+    class Layer:
+        def call(self, x):
+            return x
+
+    own, plain = Layer(), Layer()
+    own.call = lambda x: x + 1
+    for _ in range(2):
+        with Watch([own, plain], lambda layer, call, args, kwargs: 10 * call(*args, **kwargs)):
+            assert own.call(1) == 20 and plain.call(1) == 10
+        assert own.call(1) == 2 and plain.call(1) == 1 and "call" not in vars(plain)

@@ -18,14 +18,20 @@ class Watch:
 
     def __init__(self, layers, seen):
         self.layers, self.seen = layers, seen
+        self.own = {}  # of layers that hold a `call` of their own, as Keras 2's of a function of TensorFlow do
 
     def __enter__(self):
         for layer in self.layers:
+            if "call" in vars(layer):
+                self.own[id(layer)] = vars(layer)["call"]
             object.__setattr__(layer, "call", self._wrap(layer, layer.call))
 
     def __exit__(self, *error):
         for layer in self.layers:
-            object.__delattr__(layer, "call")
+            if id(layer) in self.own:
+                object.__setattr__(layer, "call", self.own[id(layer)])
+            else:
+                object.__delattr__(layer, "call")
 
     def _wrap(self, layer, call):
         def watched(*args, **kwargs):

@@ -3,6 +3,7 @@
 import collections
 import inspect
 import os
+import re
 
 from tfport.parity.reference.environment import constants_in_full, reset, seed_all, tune_precision
 from tfport.parity.reference.errors import CaptureError
@@ -91,7 +92,7 @@ class Run(KerasRun, FunctionRun):
             if not callable(made):
                 raise CaptureError(self.advice(found, made))
             return made, None
-        if binds(found, args, kwargs) and not (self.options.input and required(found)):
+        if binds(found, args, kwargs) and not (required(found) and self.takes_inputs(found, args, kwargs)):
             result = self.watched(lambda: found(*args, **kwargs))
             if is_keras(result) or (isinstance(result, self.tf.Module) and callable(result)):
                 return result, None
@@ -107,6 +108,17 @@ class Run(KerasRun, FunctionRun):
                 self.tf.compat.v1.reset_default_graph()
             seed_all(self.tf, self.options.seed)
         return found, None
+
+    def takes_inputs(self, function, args, kwargs):
+        """Whether a function has room for the inputs beside the arguments of --call-args: one that has none is a builder."""
+        names = [
+            spec.partition("=")[0] if re.match(r"[A-Za-z_]\w*=", spec) else None
+            for spec in self.options.input
+        ]
+        plain = [None for name in names if not name]
+        return bool(names) and binds(
+            function, plain + list(args), dict(kwargs, **{n: None for n in names if n})
+        )
 
     def is_fed(self, parts):
         """Whether a graph's tensors depend on placeholders."""
