@@ -383,3 +383,12 @@ def test_a_state_dict_has_each_tensor_once():
     assert len(model.state_dict()) == len(kept) + 2
     pointers = [tensor.data_ptr() for tensor in model.state_dict().values()]
     assert len(set(pointers)) == len(pointers)
+
+
+def test_the_record_names_an_input_as_forward_does_too():
+    """fx renames what is no identifier, and what Python's builtins are called."""
+    images = [compat.keras.Input((8, 8, 3), name=name) for name in ("input", "my-image", "plain")]
+    model = compat.keras.Model(images, layers.Add()(images))
+    told = [a["argument"] for a in model.tfport_record["arguments"]]
+    assert told == ["input", "input_", "my-image", "my_image", "plain"]
+    assert {a["layout"] for a in model.tfport_record["arguments"]} == {"NHWC -> NCHW"}

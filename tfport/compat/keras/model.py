@@ -8,6 +8,7 @@ training mode: call ``eval()`` for inference (Keras' layers infer unless told to
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -214,13 +215,14 @@ class Functional(fx.GraphModule, Model):
     def tfport_record(self) -> dict[str, Any]:
         """The model record: layers, weights with patterns, layouts of inputs and outputs."""
         kind = "sequential" if isinstance(self, Sequential) else "functional"
+        symbols = list(symbols_in(self.inputs_structure))
+        called = inspect.signature(
+            self.forward
+        ).parameters  # fx calls an input `input` or `my-image` otherwise
         arguments = [
-            {
-                "where": f"{self.name}.forward",
-                "argument": s.name,
-                "layout": parts.change(len(s.shape), layout),
-            }
-            for s, layout in zip(symbols_in(self.inputs_structure), self.boundary[0])
+            {"where": f"{self.name}.forward", "argument": name, "layout": parts.change(len(s.shape), layout)}
+            for s, layout, own in zip(symbols, self.boundary[0], called, strict=True)
+            for name in dict.fromkeys((s.name, own))
         ]
         results = [
             {"where": f"{self.name}.forward", "result": i, "layout": parts.change(len(s.shape), layout)}
