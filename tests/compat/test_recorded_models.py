@@ -388,7 +388,7 @@ def test_a_state_dict_has_each_tensor_once():
 def test_the_record_names_an_input_as_forward_does_too():
     """fx renames what is no identifier, and what Python's builtins are called."""
     images = [compat.keras.Input((8, 8, 3), name=name) for name in ("input", "my-image", "plain")]
-    model = compat.keras.Model(images, layers.Add()(images))
+    model = compat.keras.Model(images, layers.Add()([layers.Conv2D(2, 3)(image) for image in images]))
     told = [a["argument"] for a in model.tfport_record["arguments"]]
     assert told == ["input", "input_", "my-image", "my_image", "plain"]
     assert {a["layout"] for a in model.tfport_record["arguments"]} == {"NHWC -> NCHW"}
