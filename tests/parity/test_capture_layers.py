@@ -10,6 +10,7 @@ from tfport.parity.golden import read_golden, read_tensors
 from tfport.parity.reference.keras_calls import LAYER_BUDGET, Watch
 from tfport.parity.reference.store import Store, write_tensors
 from tfport.parity.reference.values import Value, as_value, flatten
+from tfport.weights import read_checkpoint
 
 SOURCE = '''
 import numpy as np
@@ -345,3 +346,29 @@ def test_a_layer_that_holds_its_own_call_has_it_back():
         with Watch([own, plain], lambda layer, call, args, kwargs: 10 * call(*args, **kwargs)):
             assert own.call(1) == 20 and plain.call(1) == 10
         assert own.call(1) == 2 and plain.call(1) == 1 and "call" not in vars(plain)
+
+
+DEEP = """
+from tensorflow import keras
+
+
+def build():
+    x = image = keras.Input((2, 2, 12))
+    for _ in range(60):
+        x = keras.layers.Conv2D(12, 1, use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    return keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+"""
+
+
+def test_rounding_does_not_grow_through_many_normalisations(tmp_path):
+    """With each channel's own mean and deviation as statistics nothing but rounding would reach the output."""
+    (tmp_path / "deep.py").write_text(DEEP)
+    assert capture_many([[f"{tmp_path / 'deep.py'}:build", "-o", tmp_path / "g"]])[0][0] == 0
+    entry = read_golden(tmp_path / "g").run("float32")
+    assert entry["wander"]["outputs/output"] < 1e-5
+    weights = read_checkpoint(tmp_path / "g" / "float32.weights.h5")
+    variances = [
+        np.asarray(weights[k]) for k in weights if k.startswith("layers/batch_norm") and k.endswith("vars/3")
+    ]
+    assert len(variances) == 60 and min(v.min() for v in variances) < 0.02  # an epsilon of 1e-3 shows

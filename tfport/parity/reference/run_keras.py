@@ -109,7 +109,8 @@ class KerasRun(GraphRun):
             rng = np.random.RandomState(options.seed + 1)
             roughen(model, rng, tf)
             if tf.executing_eagerly():
-                with Watch(sublayers(model), Tune(rng, tf)), functions_run_eagerly(tf):
+                layers = sublayers(model)
+                with Watch(layers, Tune(rng, tf, layers)), functions_run_eagerly(tf):
                     self.forward(model)
         if self.dtype == "float32" and options.calibrate:
             self.weights = model.get_weights()
