@@ -87,6 +87,7 @@ def made(tmp_path_factory):
         "another shape": [f"{FILE}:build", "--input", "2x5x5x3", *KEEP],
         "an object": [f"{FILE}:Model", *image],
         "raising": [f"{FILE}:raising", "--input", "x=3x2"],
+        "masked": [f"{FILE}:masked", "--input", "x=3x6", "--layers", "all"],
     }
     told = capture_many([[*job, "-o", root / name] for name, job in jobs.items()])
     (root / "port.py").write_text(PORT)
@@ -177,3 +178,11 @@ def test_a_map_to_fill_in_is_written(made):
     ((run, _),) = replays(root / "build", target, root / "map", write_map=str(root / "new.toml"))
     assert run["usage"] and "weights matched" in run["error"] and "verify with --map" in run["error"]
     assert "first.weight" in (root / "new.toml").read_text()
+
+
+def test_steps_whose_values_a_mask_hides_are_told(made):
+    """Beside -1e9 the other scores are lost in its rounding: the step is left out, and a note says so."""
+    entry = read_golden(made[0] / "masked").run("float32")
+    assert "chances" in [layer["name"] for layer in entry["layers"]]
+    assert "scores" not in [layer["name"] for layer in entry["layers"]]
+    assert any("a mask hides" in note and "1 (scores:0)" in note for note in entry["notes"]), entry["notes"]

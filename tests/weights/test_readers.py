@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from twins import FOLDER, FORMATS
 
-from tfport.weights import WeightsError, read_checkpoint
+from tfport.weights import WeightsError, bundle, dtypes, read_checkpoint
 
 PREFIXES = (
     "many_dtypes", "parts", "tf1", "cnn_checkpoint/ck", "shared_checkpoint/ck", "sub_checkpoint/ck",
@@ -145,3 +145,21 @@ def test_values_kept_in_another_file_are_refused(tmp_path):
         file.create_dataset("layers/dense/vars/0", (3,), "f4", external=[(str(tmp_path / "raw"), 0, 12)])
     with pytest.raises(WeightsError, match="another file"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "values", "table"),
+    [
+        (("string", (3,)), ("int64", (3,)), True), (("int64", (0,)), ("float32", (0, 4)), True),
+        (("float32", (3, 8)), ("float32", (3, 8)), False), (("float32", (8,)), ("float32", (8,)), False),
+        (("int32", (3,)), ("float32", (4,)), False), (("string", (3,)), None, False),
+    ],
+)  # fmt: skip
+def test_only_a_value_for_each_key_is_a_lookup_table(keys, values, table):
+    """`memory-keys` and `memory-values` may be two variables of an attention."""
+    numbers = {dtypes.name_of(number): number for number in range(1, 24)}
+    stored = {name.encode(): bundle._Stored(numbers[dtype], shape)
+              for name, (dtype, shape) in (("a-keys", keys), *([("a-values", values)] if values else []))}  # fmt: skip
+    for name, item in stored.items():
+        told = bundle._no_variable(name.decode(), item.dtype, stored)
+        assert told == ("contents of a lookup table" if table else "")

@@ -193,7 +193,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
         if failed is not None:  # outside the handler: the text alone, without "during handling of"
             pytest.fail(failed, pytrace=False)
     if missing:
-        pytest.skip(missing[0])
+        pytest.skip("; ".join(missing))  # said in words: what was there has been compared above
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

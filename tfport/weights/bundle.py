@@ -11,7 +11,7 @@ import glob
 import math
 import os
 import re
-from collections.abc import Container
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -82,14 +82,21 @@ def read_bundle(prefix: str, *, verify: bool = True) -> Checkpoint:
     )
 
 
-def _no_variable(name: str, dtype: int, stored: Container[bytes]) -> str:
+def _no_variable(name: str, dtype: int, stored: Mapping[bytes, _Stored]) -> str:
     """Why an entry is the state of an object that is no variable; empty when it may be one."""
     if name_of(dtype) in UNREADABLE:
         return f"state of an iterator or other object, which is no numbers ({name_of(dtype)})"
     table = re.fullmatch(r"(.*-)(keys|values)", name)
-    if table and all((table[1] + part).encode() in stored for part in ("keys", "values")):
+    if table and _is_table(*(stored.get((table[1] + part).encode()) for part in ("keys", "values"))):
         return "contents of a lookup table"
     return "description of an object" if name.endswith("/.ATTRIBUTES/OBJECT_CONFIG_JSON") else ""
+
+
+def _is_table(keys: _Stored | None, values: _Stored | None) -> bool:
+    """Whether two entries are a table's: a value for each of the keys, which are strings or integers in a row."""
+    if keys is None or values is None or len(keys.shape) != 1:
+        return False
+    return values.shape[:1] == keys.shape and re.match(r"string|u?int\d+$", name_of(keys.dtype)) is not None
 
 
 def _facts(names: list[str], data: _Data) -> tuple[dict[str, dict], list[list[str]], dict[str, list[str]]]:

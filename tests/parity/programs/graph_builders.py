@@ -46,3 +46,9 @@ class Model:
 
 def raising():
     return tf.reshape(tf.placeholder(tf.float32, [None, None], name="x"), [7, 7])
+
+
+def masked():
+    x = tf.placeholder(tf.float32, [None, 6], name="x")
+    scores = tf.add(x * 2.0, tf.constant([0.0, 0, 0, 0, -1e9, -1e9]), name="scores")
+    return tf.nn.softmax(scores, name="chances")
